@@ -1,0 +1,29 @@
+"""How every script ends: quietly, or with one clear line on stderr and exit code 2."""
+
+import sys
+
+
+class InputError(ValueError):
+    """Something the user gave is wrong; the message says what, where and how to mend it."""
+
+
+def run(main):
+    """Run the `main` of a script; a user's mistake becomes one line and exit code 2.
+
+    A full disk, a missing file or a folder without permission are the user's to
+    mend as well; every other exception is ours and keeps its traceback.
+    """
+    try:
+        main()
+    except InputError as error:
+        sys.exit(fail(error))
+    except OSError as error:
+        where = f"{error.filename}: " if error.filename else ""
+        sys.exit(fail(f"{where}{error.strerror or error}"))
+
+
+def fail(message):
+    """Print the message as the last line of stderr and return the exit code 2."""
+    sys.stdout.flush()
+    print(f"error: {' '.join(str(message).split())}", file=sys.stderr)
+    return 2

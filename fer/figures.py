@@ -1,0 +1,68 @@
+"""Figures: finished arrays and a path in, a PNG out; nothing here knows Keras."""
+
+import matplotlib
+
+matplotlib.use("Agg")
+
+import matplotlib.pyplot as plt  # noqa: E402
+
+from fer.files import replacing  # noqa: E402
+
+TRAINING_COLOR = "tab:blue"
+VALIDATION_COLOR = "tab:red"
+# 150 dots per inch stay sharp in print at the figures' sizes of 5 to 10 inches.
+DPI = 150
+
+
+def save_figure(figure, path):
+    """Write a figure as PNG, or leave the old file as it is, and free its memory."""
+    with replacing(path) as temporary:
+        figure.savefig(temporary, dpi=DPI)
+    plt.close(figure)
+
+
+def plot_history(history, title, path):
+    """Draw loss and accuracy of one run over its epochs.
+
+    Args:
+        history: data frame with the columns epoch, accuracy, loss and, where there
+            was a validation part, val_accuracy and val_loss.
+        title: of the figure.
+        path: of the PNG.
+    """
+    has_validation = history["val_accuracy"].notna().any()
+    figure, panels = plt.subplots(1, 2, figsize=(10, 4), layout="constrained")
+    for panel, quantity in zip(panels, ("loss", "accuracy"), strict=True):
+        # Markers keep short runs visible; the line styles tell the two apart in grey.
+        style = {"marker": "o", "markersize": 3}
+        panel.plot(
+            history["epoch"],
+            history[quantity],
+            color=TRAINING_COLOR,
+            label="training (augmented faces)",
+            **style,
+        )
+        if has_validation:
+            panel.plot(
+                history["epoch"],
+                history[f"val_{quantity}"],
+                color=VALIDATION_COLOR,
+                linestyle="--",
+                label="validation",
+                **style,
+            )
+            best = history.loc[history["val_accuracy"].idxmax()]
+            panel.axvline(best["epoch"], color="0.6", linewidth=1, linestyle=":")
+            panel.annotate(
+                f"best epoch {best['epoch']:.0f}\n{best[f'val_{quantity}']:.3f}",
+                (best["epoch"], best[f"val_{quantity}"]),
+                xytext=(-8, -28 if quantity == "accuracy" else 18),
+                textcoords="offset points",
+                horizontalalignment="right",
+            )
+        panel.set_xlabel("epoch")
+        panel.set_ylabel(quantity)
+        panel.grid(alpha=0.3)
+        panel.legend()
+    figure.suptitle(title)
+    save_figure(figure, path)

@@ -1,0 +1,74 @@
+"""Files that are either the old one or the whole new one, and runs that do not collide."""
+
+import contextlib
+import os
+import tempfile
+from pathlib import Path
+
+from fer.command import InputError
+
+
+@contextlib.contextmanager
+def replacing(path):
+    """Yield a path beside `path` to write to; rename it over `path` on success.
+
+    The new bytes are on the disk before the name changes, so that after a crash,
+    a kill or a full disk the name leads to the complete old or the complete new
+    file. Whatever fails leaves no temporary file behind.
+    """
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, temporary = tempfile.mkstemp(
+        prefix=f".{path.stem}-", suffix=path.suffix, dir=path.parent
+    )
+    os.close(handle)
+    temporary = Path(temporary)
+    try:
+        yield temporary
+        with open(temporary, "rb+") as file:
+            os.fsync(file.fileno())
+        # mkstemp makes files only the owner can read; a result is no secret.
+        temporary.chmod(0o666 & ~current_umask())
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def current_umask():
+    """The permission bits that new files do not get; reading them means setting them."""
+    umask = os.umask(0)
+    os.umask(umask)
+    return umask
+
+
+@contextlib.contextmanager
+def locked(path):
+    """Hold the lock file `path`, released by the kernel even if this process is killed.
+
+    Raises:
+        InputError: another living process holds it.
+    """
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with open(path, "a+b") as file:
+        try:
+            lock(file)
+        except OSError as error:
+            raise InputError(
+                f"{path} is held by a run of the same name that is still going; "
+                "wait for it, stop it, or choose another --name"
+            ) from error
+        yield
+
+
+def lock(file):
+    """Take an exclusive lock on an open file without waiting; OSError if it is taken."""
+    if os.name == "nt":
+        import msvcrt
+
+        file.seek(0)
+        msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)
+    else:
+        import fcntl
+
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -1,0 +1,62 @@
+"""Which precision trains fastest here: bfloat16 where the hardware has it."""
+
+import subprocess
+from pathlib import Path
+
+import keras
+
+BFLOAT16_PROCESSOR_FLAGS = ("amx_bf16", "avx512_bf16")
+# NVIDIA's GPUs multiply bfloat16 from compute capability 8.0 (Ampere, 2020) on.
+BFLOAT16_COMPUTE_CAPABILITY = 8.0
+
+
+def choose_precision(wanted):
+    """Turn "auto" into a precision that is fast on this machine.
+
+    bfloat16 without instructions for it is many times slower than float32.
+
+    Args:
+        wanted: "auto", "float32" or "mixed_bfloat16".
+
+    Returns:
+        The name of a Keras dtype policy and the reason, one phrase.
+    """
+    if wanted != "auto":
+        return wanted, "as asked for"
+    if has_gpu():
+        capability = read_compute_capability()
+        if capability is not None and capability >= BFLOAT16_COMPUTE_CAPABILITY:
+            return "mixed_bfloat16", f"the GPU has compute capability {capability}"
+        return "float32", "the GPU is not known to multiply bfloat16"
+    flags = read_processor_flags()
+    for flag in BFLOAT16_PROCESSOR_FLAGS:
+        if flag in flags:
+            return "mixed_bfloat16", f"the processor has {flag}"
+    return "float32", "the processor is not known to multiply bfloat16"
+
+
+def has_gpu():
+    """Whether the Keras backend computes on a GPU."""
+    try:
+        return bool(keras.distribution.list_devices("gpu"))
+    except (RuntimeError, NotImplementedError, AttributeError):
+        return False
+
+
+def read_compute_capability():
+    """The first NVIDIA GPU's compute capability, or None."""
+    query = ["nvidia-smi", "--query-gpu=compute_cap", "--format=csv,noheader"]
+    try:
+        answer = subprocess.run(query, capture_output=True, text=True, check=True)
+        return float(answer.stdout.split()[0])
+    except (OSError, subprocess.CalledProcessError, ValueError, IndexError):
+        return None
+
+
+def read_processor_flags():
+    """The instruction sets that Linux reports; an empty set elsewhere."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        return set()
+    return {flag for line in lines if line.startswith("flags") for flag in line.split()}

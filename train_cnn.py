@@ -1,0 +1,19 @@
+"""Train a convolutional network on FER2013 and keep its best checkpoint.
+
+python train_cnn.py
+"""
+
+import networks
+from fer import command, training
+
+
+def main():
+    recipe = networks.load(networks.NAMES[0]).CNN_RECIPE
+    parser = training.build_parser(__doc__, "cnn", networks.NAMES, recipe)
+    options = parser.parse_args()
+    network = networks.load(options.network)
+    training.train(network.build_cnn, network.CNN_RECIPE, options)
+
+
+if __name__ == "__main__":
+    command.run(main)
