@@ -1,4 +1,4 @@
-"""What every script of this project must agree on: data, training, checkpoints, figures."""
+"""What every script must agree on: data, training, checkpoints, figures."""
 
 import os
 

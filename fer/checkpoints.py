@@ -39,7 +39,7 @@ def load_checkpoint(path):
 
 
 def predict(model, images):
-    """Probabilities of the emotions, float32 (n, 7), for uint8 images (n, 48, 48, 1)."""
+    """Probabilities, float32 (n, 7), of the faces in uint8 images (n, 48, 48, 1)."""
     return model.predict(
         images.astype("float32"), batch_size=PREDICTION_BATCH_SIZE, verbose=0
     )

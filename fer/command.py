@@ -4,7 +4,7 @@ import sys
 
 
 class InputError(ValueError):
-    """Something the user gave is wrong; the message says what, where and how to mend it."""
+    """What the user gave is wrong; the message says what, where and how to mend it."""
 
 
 def run(main):

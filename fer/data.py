@@ -21,7 +21,7 @@ IMAGE_SIZE = 48
 NUM_PIXELS = IMAGE_SIZE * IMAGE_SIZE
 # What fer2013.csv writes into its Usage column; only the first may train.
 USAGES = ("Training", "PublicTest", "PrivateTest")
-# The contest says label and feature where Kaggle's two other files say emotion and pixels.
+# The contest says label and feature, Kaggle's two other files emotion and pixels.
 COLUMNS = {
     "label": "label",
     "emotion": "label",
@@ -113,8 +113,8 @@ def load_test_faces(path):
         rows = [row for row, usage in enumerate(faces.usages) if usage != USAGES[0]]
         if not rows:
             raise InputError(
-                f"{path}: expected rows whose Usage is {' or '.join(USAGES[1:])}, found "
-                f"only {USAGES[0]}; get the complete fer2013.csv"
+                f"{path}: expected rows whose Usage is {' or '.join(USAGES[1:])}, "
+                f"found only {USAGES[0]}; get the complete fer2013.csv"
             )
         return faces.take(rows)
     if faces.labels is not None and Path(path).is_file():
@@ -132,8 +132,8 @@ def read(path):
         return read_folder(path)
     if not path.is_file():
         raise InputError(
-            f"{path}: expected a CSV file or a folder of pictures, found nothing there; "
-            "data/README.md says where to get it, `python draw_faces.py` draws a stand-in"
+            f"{path}: expected a CSV file or a folder of pictures, found nothing; "
+            "data/README.md says where to get it, draw_faces.py draws a stand-in"
         )
     try:
         with open_plain(path) as file:
@@ -212,7 +212,7 @@ def read_header(path, line):
 
 
 def split_fields(where, line):
-    """Split one line at its commas; only a line with quotes needs the slow csv module."""
+    """Split a line at its commas; only one with quotes needs the slow csv module."""
     if b'"' not in line:
         return line.split(b",")
     try:
@@ -278,8 +278,8 @@ def parse_usage(where, field):
     usage = field.strip().decode("latin-1")
     if usage not in USAGES:
         raise InputError(
-            f"{where}: expected a Usage of {', '.join(USAGES)}, found {shorten(field)}; "
-            "mend or delete the row"
+            f"{where}: expected a Usage of {', '.join(USAGES)}, found "
+            f"{shorten(field)}; mend or delete the row"
         )
     return usage
 
@@ -317,7 +317,7 @@ def check_unique(path, ids):
 
 
 def read_folder(path):
-    """Read `path/<emotion>/*.jpg|png`, or pictures without emotion straight in `path`."""
+    """Read `path/<emotion>/*.jpg|png`, or unlabelled pictures straight in `path`."""
     folders = sorted(
         entry.name
         for entry in path.iterdir()
@@ -326,8 +326,8 @@ def read_folder(path):
     unknown = [name for name in folders if name.lower() not in EMOTIONS]
     if unknown:
         raise InputError(
-            f"{path}: expected folders named {', '.join(EMOTIONS)}, found {unknown[0]}; "
-            "give the folder that holds the emotions, such as data/train"
+            f"{path}: expected folders named {', '.join(EMOTIONS)}, found "
+            f"{unknown[0]}; give the folder that holds the emotions, such as data/train"
         )
     pictures = sorted(
         picture

@@ -1,4 +1,4 @@
-"""Files that are either the old one or the whole new one, and runs that do not collide."""
+"""Files that are the whole old or the whole new one, and runs that do not collide."""
 
 import contextlib
 import os
@@ -35,7 +35,7 @@ def replacing(path):
 
 
 def current_umask():
-    """The permission bits that new files do not get; reading them means setting them."""
+    """The permission bits that new files do not get; to read them is to set them."""
     umask = os.umask(0)
     os.umask(umask)
     return umask
@@ -62,7 +62,7 @@ def locked(path):
 
 
 def lock(file):
-    """Take an exclusive lock on an open file without waiting; OSError if it is taken."""
+    """Lock an open file exclusively without waiting; OSError if it is taken."""
     if os.name == "nt":
         import msvcrt
 

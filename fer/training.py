@@ -30,9 +30,15 @@ CHECKPOINTS = Path("checkpoints")
 PLOTS = Path("plots")
 NORMALIZATIONS = ("none", "unit", "standard", "image")
 PRECISIONS = ("auto", "float32", "mixed_bfloat16")
-HISTORY_COLUMNS = (
-    "epoch accuracy loss val_accuracy val_loss learning_rate seconds".split()
-)
+HISTORY_COLUMNS = [
+    "epoch",
+    "accuracy",
+    "loss",
+    "val_accuracy",
+    "val_loss",
+    "learning_rate",
+    "seconds",
+]
 # Packages whose version can change what a run computes.
 RECORDED_PACKAGES = ("keras", "tensorflow", "jax", "torch", "numpy", "scipy")
 BAR_WIDTH = 20
@@ -66,7 +72,8 @@ def build_parser(description, name, network_names, recipe):
     add(
         "--name",
         default=name,
-        help="stem of checkpoints/NAME.* and plots/NAME_history.png (default: %(default)s)",
+        help="stem of checkpoints/NAME.* and plots/NAME_history.png "
+        "(default: %(default)s)",
     )
     for flag, kind, text in (
         ("epochs", positive_integer, "passes over the training faces"),
@@ -77,7 +84,7 @@ def build_parser(description, name, network_names, recipe):
             f"--{flag.replace('_', '-')}",
             type=kind,
             metavar="NUMBER",
-            help=f"{text} (default: the network's recipe, here {getattr(recipe, flag)})",
+            help=f"{text} (default: of the recipe, {getattr(recipe, flag)})",
         )
     for flag, choices, text in (
         ("augmentation", AUGMENTATIONS, "random changes of the training faces"),
@@ -86,7 +93,7 @@ def build_parser(description, name, network_names, recipe):
         add(
             f"--{flag}",
             choices=list(choices),
-            help=f"{text} (default: the network's recipe, here {getattr(recipe, flag)})",
+            help=f"{text} (default: of the recipe, {getattr(recipe, flag)})",
         )
     add(
         "--validation",
@@ -227,8 +234,13 @@ def train_locked(build, recipe, options):
         stem_of(options.name, ".state"), settings, recipe, faces, saved
     )
     if not keeper.is_finished():
-        validation = images[validation_rows].astype("float32"), targets[validation_rows]
-        fit(model, faces, validation if len(validation_rows) else None, keeper)
+        validation = None
+        if len(validation_rows):
+            validation = (
+                images[validation_rows].astype("float32"),
+                targets[validation_rows],
+            )
+        fit(model, faces, validation, keeper)
 
     keras.config.set_dtype_policy("float32")
     trained = build(build_normalization(recipe.normalization, images[train_rows]))
@@ -293,8 +305,8 @@ def print_header(model, recipe, options, train_rows, validation_rows, reason):
         "run": f"{options.name} -> {stem_of(options.name, '.keras')}",
         "network": f"{options.network}, {counts['parameters']:,} parameters "
         f"({counts['trainable_parameters']:,} trainable)",
-        "faces": f"{len(train_rows):,} to train on, {len(validation_rows):,} to validate "
-        f"on, from {options.train}",
+        "faces": f"{len(train_rows):,} to train on, {len(validation_rows):,} to "
+        f"validate on, from {options.train}",
         "recipe": f"{recipe.epochs} epochs, batch size {recipe.batch_size}, "
         f"{recipe.optimizer} {recipe.learning_rate:g} {recipe.schedule}, "
         f"augmentation {recipe.augmentation}, normalization {recipe.normalization}",
@@ -373,7 +385,7 @@ class StateKeeper(keras.callbacks.Callback):
         )
 
     def variables(self):
-        """Weights, batch statistics and dropout's seeds; metrics start every epoch anew."""
+        """Weights, batch statistics, dropout's seeds; metrics start every epoch anew."""
         metrics = {id(variable) for variable in self.model.metrics_variables}
         return [v for v in self.model.variables if id(v) not in metrics]
 
@@ -409,10 +421,8 @@ class StateKeeper(keras.callbacks.Callback):
         """Write the state after the epoch that has just ended."""
         kind, keys, *rest = np.random.get_state()
         arrays = {
-            **number("variable", [np.asarray(v) for v in self.variables()]),
-            **number(
-                "optimizer", [np.asarray(v) for v in self.model.optimizer.variables]
-            ),
+            **number("variable", [v.numpy() for v in self.variables()]),
+            **number("optimizer", [v.numpy() for v in self.model.optimizer.variables]),
             **number("best", self.best_weights),
             "numpy_random": keys,
         }
@@ -584,8 +594,7 @@ def publish(model, record, history, images, labels):
     name = record["name"]
     checkpoint = stem_of(name, ".keras")
     replaced = checkpoint.exists()
-    table = pd.DataFrame(history, columns=list(HISTORY_COLUMNS)).astype(float)
-    table["epoch"] = table["epoch"].astype(int)
+    table = pd.DataFrame(history).astype(float).astype({"epoch": int})
     rows = record["validation_rows"]
     with replacing(checkpoint) as temporary:
         model.save(temporary)
@@ -594,7 +603,7 @@ def publish(model, record, history, images, labels):
             predictions = checkpoints.predict(reloaded, images[rows]).argmax(axis=1)
             record["val_accuracy"] = float((predictions == labels[rows]).mean())
     with replacing(stem_of(name, ".csv")) as temporary:
-        table.to_csv(temporary, index=False)
+        table.to_csv(temporary, index=False, float_format="%.6g")
     with replacing(stem_of(name, ".json")) as temporary:
         temporary.write_text(json.dumps(record, indent=1) + "\n")
     title = (
