@@ -4,12 +4,12 @@ python train_cnn.py
 """
 
 import networks
-from fer import command, training
+from fer import command, flags, training
 
 
 def main():
     recipe = networks.load(networks.NAMES[0]).CNN_RECIPE
-    parser = training.build_parser(__doc__, "cnn", networks.NAMES, recipe)
+    parser = flags.build_parser(__doc__, "cnn", networks.NAMES, recipe)
     options = parser.parse_args()
     network = networks.load(options.network)
     training.train(network.build_cnn, network.CNN_RECIPE, options)

@@ -27,7 +27,8 @@ class Recipe:
             rate (decoupled; SGD coupled with momentum 0.9 needs a tenth of it).
         label_smoothing: share of the target spread over all emotions, in [0, 1).
         augmentation: a name of `fer.augmentation.AUGMENTATIONS`.
-        normalization: a name of `fer.training.NORMALIZATIONS`.
+        normalization: a name of `fer.normalization.NORMALIZATIONS`.
+        class_weights: whether the loss weighs every emotion the same in all.
         patience: epochs without better validation accuracy before stopping, or None.
     """
 
@@ -41,6 +42,7 @@ class Recipe:
     label_smoothing: float = 0.0
     augmentation: str = "geometric"
     normalization: str = "standard"
+    class_weights: bool = False
     patience: int | None = None
 
     @property

@@ -1,0 +1,238 @@
+"""What happens around the batches of a run: keeping its state, stopping, progress."""
+
+import math
+import random
+import signal
+import sys
+import time
+
+import keras
+import numpy as np
+
+from fer.command import InputError
+from fer.state import save_state
+
+# Characters of the progress bar.
+BAR_WIDTH = 20
+
+
+class StateKeeper(keras.callbacks.Callback):
+    """Keeps everything that decides how a run goes on, and writes it every epoch.
+
+    Early stopping and the choice of the best epoch are functions of the history, so
+    they resume with it.
+
+    Args:
+        path: of the state file.
+        settings: of the run, JSON values; a resumed run must have the same.
+        recipe: of the run.
+        faces: the AugmentedFaces to be told the epoch.
+        saved: what `load_state` returned, or None.
+    """
+
+    def __init__(self, path, settings, recipe, faces, saved):
+        super().__init__()
+        self.path = path
+        self.settings = settings
+        self.recipe = recipe
+        self.faces = faces
+        self.history = []
+        self.best_weights = None
+        self.pending = saved
+        if saved is not None:
+            arrays, document = saved
+            self.history = document["history"]
+            self.best_weights = select(arrays, "best")
+
+    def best_epoch(self):
+        """The epoch of the highest validation accuracy, else the last; from 1."""
+        if self.history[-1]["val_accuracy"] is None:
+            return self.history[-1]["epoch"]
+        return max(self.history, key=lambda row: row["val_accuracy"])["epoch"]
+
+    def is_finished(self):
+        """Whether every epoch was trained or patience has run out."""
+        if not self.history:
+            return False
+        waited = len(self.history) - self.best_epoch()
+        patience = self.recipe.patience
+        return len(self.history) >= self.recipe.epochs or (
+            patience is not None and waited >= patience
+        )
+
+    def variables(self):
+        """Weights, batch statistics, dropout's seeds; metrics begin anew anyway."""
+        metrics = {id(variable) for variable in self.model.metrics_variables}
+        return [v for v in self.model.variables if id(v) not in metrics]
+
+    def on_epoch_begin(self, epoch, logs=None):
+        self.faces.epoch = epoch
+        # Not earlier: fit itself draws random numbers before its first epoch.
+        if self.pending is not None:
+            self.restore(*self.pending)
+            self.pending = None
+        self.started = time.perf_counter()
+
+    def on_epoch_end(self, epoch, logs=None):
+        row = {
+            "epoch": epoch + 1,
+            "accuracy": float(logs["accuracy"]),
+            "loss": float(logs["loss"]),
+            "val_accuracy": None,
+            "val_loss": None,
+            "learning_rate": float(self.model.optimizer.learning_rate),
+            "seconds": round(time.perf_counter() - self.started, 2),
+        }
+        if "val_accuracy" in logs:
+            row["val_accuracy"] = float(logs["val_accuracy"])
+            row["val_loss"] = float(logs["val_loss"])
+        self.history.append(row)
+        if self.best_epoch() == row["epoch"]:
+            self.best_weights = self.model.get_weights()
+        self.save()
+        if self.is_finished():
+            self.model.stop_training = True
+
+    def save(self):
+        """Write the state after the epoch that has just ended."""
+        kind, keys, *rest = np.random.get_state()
+        arrays = {
+            **number("variable", [v.numpy() for v in self.variables()]),
+            **number("optimizer", [v.numpy() for v in self.model.optimizer.variables]),
+            **number("best", self.best_weights),
+            "numpy_random": keys,
+        }
+        document = {
+            "settings": self.settings,
+            "history": self.history,
+            "numpy_random": [kind, *rest],
+            "python_random": random.getstate(),
+        }
+        save_state(self.path, arrays, document)
+
+    def restore(self, arrays, document):
+        """Put model, optimizer and random numbers where the saved epoch left them."""
+        for prefix, variables in (
+            ("variable", self.variables()),
+            ("optimizer", self.model.optimizer.variables),
+        ):
+            for variable, value in zip(variables, select(arrays, prefix), strict=True):
+                variable.assign(value)
+        kind, *rest = document["numpy_random"]
+        np.random.set_state((kind, arrays["numpy_random"], *rest))
+        version, keys, gauss = document["python_random"]
+        random.setstate((version, tuple(keys), gauss))
+
+
+def number(prefix, values):
+    """Name a list of arrays for a state file."""
+    return {f"{prefix}_{i}": value for i, value in enumerate(values)}
+
+
+def select(arrays, prefix):
+    """The list of arrays that `number` named, in its order."""
+    count = sum(name.startswith(f"{prefix}_") for name in arrays)
+    return [arrays[f"{prefix}_{i}"] for i in range(count)]
+
+
+class StopOnNaN(keras.callbacks.Callback):
+    """Ends a run whose loss is no longer finite, before its epoch is kept."""
+
+    def on_epoch_begin(self, epoch, logs=None):
+        self.epoch = epoch + 1
+
+    def on_train_batch_end(self, batch, logs=None):
+        if not math.isfinite(logs["loss"]):
+            raise InputError(
+                f"the loss became {float(logs['loss'])} in epoch {self.epoch}; try a "
+                "lower --learning-rate or --precision float32; existing files are "
+                "as they were"
+            )
+
+
+class StopOnSignal(keras.callbacks.Callback):
+    """Ctrl-C and SIGTERM stop the run after the running batch, with 130 and 143.
+
+    A signal that arrives while the state is written waits for the write to end.
+    """
+
+    def __init__(self, keeper):
+        super().__init__()
+        self.keeper = keeper
+        self.number = None
+
+    def __enter__(self):
+        self.previous = {
+            number: signal.signal(number, self.note)
+            for number in (signal.SIGINT, signal.SIGTERM)
+        }
+        return self
+
+    def __exit__(self, *error):
+        for number, handler in self.previous.items():
+            signal.signal(number, handler)
+
+    def note(self, number, frame):
+        """The signal handler: remember, and let the batch end."""
+        self.number = number
+
+    def stop_if_noted(self, batch, logs=None):
+        """Leave the run if a signal has come."""
+        if self.number is not None:
+            print(
+                f"\nstopped after epoch {len(self.keeper.history)} of "
+                f"{self.keeper.recipe.epochs}; the same command with --resume continues"
+            )
+            sys.exit(128 + self.number)
+
+    on_train_batch_end = on_test_batch_end = stop_if_noted
+
+
+class Progress(keras.callbacks.Callback):
+    """A bar with the time left for the whole run; a plain line an epoch in a log."""
+
+    def __init__(self, keeper):
+        super().__init__()
+        self.keeper = keeper
+        self.on_terminal = sys.stdout.isatty()
+        self.steps_done = 0
+
+    def on_train_begin(self, logs=None):
+        self.started = time.perf_counter()
+        self.steps = self.keeper.faces.num_batches
+        self.first_epoch = len(self.keeper.history)
+
+    def on_train_batch_end(self, batch, logs=None):
+        self.steps_done += 1
+        if self.on_terminal:
+            done = (batch + 1) / self.steps
+            bar = "#" * round(BAR_WIDTH * done)
+            epoch = self.first_epoch + math.ceil(self.steps_done / self.steps)
+            line = (
+                f"epoch {epoch}/{self.keeper.recipe.epochs} [{bar:.<{BAR_WIDTH}}] "
+                f"accuracy {float(logs['accuracy']):.3f}  {self.time_left()}"
+            )
+            print(f"\r{line:79}", end="", flush=True)
+
+    def on_epoch_end(self, epoch, logs=None):
+        row = self.keeper.history[-1]
+        line = (
+            f"epoch {row['epoch']}/{self.keeper.recipe.epochs}  "
+            f"accuracy {row['accuracy']:.4f}  loss {row['loss']:.4f}  "
+        )
+        if row["val_accuracy"] is not None:
+            line += (
+                f"val_accuracy {row['val_accuracy']:.4f}  "
+                f"val_loss {row['val_loss']:.4f}  "
+            )
+        line += f"{row['seconds']:.1f} s  {self.time_left()}"
+        print(f"\r{line}" if self.on_terminal else line, flush=True)
+
+    def time_left(self):
+        """How long the rest of the run takes at the pace so far."""
+        total = (self.keeper.recipe.epochs - self.first_epoch) * self.steps
+        elapsed = time.perf_counter() - self.started
+        seconds = elapsed / self.steps_done * (total - self.steps_done)
+        if seconds < 100:
+            return f"{seconds:.0f} s left"
+        return f"{seconds / 60:.0f} min left"

@@ -1,0 +1,127 @@
+"""The flags that every training script shares."""
+
+import argparse
+import dataclasses
+import math
+
+from fer.augmentation import AUGMENTATIONS
+from fer.normalization import NORMALIZATIONS
+
+PRECISIONS = ("auto", "float32", "mixed_bfloat16")
+
+
+def build_parser(description, name, network_names, recipe):
+    """The flags that every training script shares.
+
+    Args:
+        description: the script's docstring.
+        name: of the run, unless --name says otherwise.
+        network_names: what --network accepts; the first is the default.
+        recipe: of the default network; its values stand in --help.
+    """
+    parser = argparse.ArgumentParser(
+        description=description, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    add = parser.add_argument
+    add(
+        "--train",
+        default="data/train.csv",
+        metavar="PATH",
+        help="labelled faces: a CSV file or a folder (default: %(default)s)",
+    )
+    add(
+        "--network",
+        default=network_names[0],
+        choices=network_names,
+        help="a file of networks/ (default: %(default)s)",
+    )
+    add(
+        "--name",
+        default=name,
+        help="stem of checkpoints/NAME.* and plots/NAME_history.png "
+        "(default: %(default)s)",
+    )
+    for flag, kind, text in (
+        ("epochs", positive_integer, "passes over the training faces"),
+        ("batch_size", positive_integer, "faces per step"),
+        ("learning_rate", positive_number, "highest rate of the schedule"),
+    ):
+        add(
+            f"--{flag.replace('_', '-')}",
+            type=kind,
+            metavar="NUMBER",
+            help=f"{text} (default: of the recipe, {getattr(recipe, flag)})",
+        )
+    for flag, choices, text in (
+        ("augmentation", AUGMENTATIONS, "random changes of the training faces"),
+        ("normalization", NORMALIZATIONS, "scaling of the pixels inside the model"),
+    ):
+        add(
+            f"--{flag}",
+            choices=list(choices),
+            help=f"{text} (default: of the recipe, {getattr(recipe, flag)})",
+        )
+    add(
+        "--class-weights",
+        action="store_const",
+        const=True,
+        help="weigh rare emotions up in the loss (default: of the recipe, "
+        f"{'on' if recipe.class_weights else 'off'})",
+    )
+    add(
+        "--validation",
+        type=fraction,
+        default=0.1,
+        metavar="FRACTION",
+        help="share of the faces held out to choose the best epoch; 0 trains on every "
+        "row and keeps the last epoch (default: %(default)s)",
+    )
+    add(
+        "--precision",
+        default="auto",
+        choices=PRECISIONS,
+        help="auto takes bfloat16 where the hardware has it (default: %(default)s)",
+    )
+    add(
+        "--seed", type=int, default=0, help="of everything drawn (default: %(default)s)"
+    )
+    add(
+        "--resume",
+        action="store_true",
+        help="continue this run after its last finished epoch",
+    )
+    return parser
+
+
+def positive_integer(text):
+    """An argparse type: a whole number above zero."""
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError(f"expected a number above 0, found {text}")
+    return number
+
+
+def positive_number(text):
+    """An argparse type: a finite number above zero."""
+    number = float(text)
+    if not (0 < number < math.inf):
+        raise argparse.ArgumentTypeError(f"expected a number above 0, found {text}")
+    return number
+
+
+def fraction(text):
+    """An argparse type: a share from 0 to below 1."""
+    number = float(text)
+    if not 0 <= number < 1:
+        raise argparse.ArgumentTypeError(f"expected a share in [0, 1), found {text}")
+    return number
+
+
+def override(recipe, options):
+    """The recipe with every value that a flag gives."""
+    given = {
+        field.name: getattr(options, field.name)
+        for field in dataclasses.fields(recipe)
+        if getattr(options, field.name, None) is not None
+    }
+    return dataclasses.replace(recipe, **given)

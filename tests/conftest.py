@@ -1,0 +1,47 @@
+"""What the tests share: drawn faces and a way to run a script as a user does."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+@pytest.fixture(scope="session")
+def drawn(tmp_path_factory):
+    """A folder with train.csv (420 faces), test.csv (70) and test_labels.csv."""
+    folder = tmp_path_factory.mktemp("data") / "drawn"
+    arguments = ["--output", folder, "--train-faces", 420, "--test-faces", 70]
+    run_script("draw_faces.py", *arguments, cwd=folder.parent)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def trained(drawn, tmp_path_factory):
+    """A folder in which train_cnn.py has run for two epochs as `small_run`."""
+    folder = tmp_path_factory.mktemp("trained")
+    arguments = ["--train", drawn / "train.csv", "--epochs", 2, "--name", "small_run"]
+    run_script("train_cnn.py", *arguments, cwd=folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def real_faces():
+    """The folder with the real train.csv and test.csv; skips where there is none."""
+    folder = os.environ.get("FER2013_DATA")
+    if not folder:
+        pytest.skip("FER2013_DATA names no folder with the real train.csv and test.csv")
+    return Path(folder)
+
+
+def run_script(script, *arguments, cwd, status=0):
+    """Run a script of the project in a folder; returns the finished process."""
+    command = [sys.executable, ROOT / script, *map(str, arguments)]
+    process = subprocess.run(
+        command, cwd=cwd, capture_output=True, text=True, check=False
+    )
+    assert process.returncode == status, process.stderr[-2000:]
+    return process

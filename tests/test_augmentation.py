@@ -1,0 +1,61 @@
+"""Augmented batches: a function of seed, epoch and batch, and what each change does."""
+
+import numpy as np
+
+from fer.augmentation import AUGMENTATIONS, AugmentedFaces, FaceGenerator
+
+
+def make_faces(augmentation, seed=0, batch_size=4, count=10):
+    images = np.random.default_rng(1).integers(0, 256, (count, 48, 48, 1), np.uint8)
+    targets = np.eye(count, dtype="float32")
+    generator = FaceGenerator(**AUGMENTATIONS[augmentation])
+    return AugmentedFaces(images, targets, batch_size, generator, seed)
+
+
+def test_an_epoch_shows_every_face_once():
+    faces = make_faces("none")
+    batches = [faces[index] for index in range(faces.num_batches)]
+    assert sorted(len(images) for images, _ in batches) == [3, 3, 4]
+    shown = np.concatenate([targets.argmax(axis=1) for _, targets in batches])
+    assert sorted(shown) == list(range(10))
+    for images, targets in batches:
+        assert np.array_equal(images, faces.images[targets.argmax(axis=1)])
+
+
+def test_batches_do_not_depend_on_what_was_asked_before():
+    first, second = make_faces("erasing"), make_faces("erasing")
+    for index in (2, 0, 1):
+        second[index]
+    second.epoch = first.epoch = 3
+    for index in range(3):
+        for a, b in zip(first[index], second[index], strict=True):
+            assert np.array_equal(a, b)
+
+
+def test_epochs_and_seeds_differ():
+    faces, other = make_faces("geometric"), make_faces("geometric", seed=1)
+    before = faces[0][0]
+    assert not np.array_equal(before, other[0][0])
+    faces.epoch = 1
+    assert not np.array_equal(before, faces[0][0])
+
+
+def test_flip_is_the_picture_or_its_mirror():
+    faces = make_faces("flip", count=64, batch_size=64)
+    images, targets = faces[0]
+    originals = faces.images[targets.argmax(axis=1)].astype("float32")
+    same = (images == originals).all(axis=(1, 2, 3))
+    mirrored = (images == originals[:, :, ::-1]).all(axis=(1, 2, 3))
+    assert (same | mirrored).all()
+    assert 16 < same.sum() < 48
+
+
+def test_erasing_puts_one_rectangle_of_one_level():
+    generator = FaceGenerator(erasing=1.0)
+    face = np.full((48, 48, 1), -1.0)
+    transform = generator.draw_transform(np.random.default_rng(0), size=48)
+    erased = generator.apply_transform(face, transform)
+    top, left, height, width, level = transform["erase"]
+    assert (face == -1).all()
+    assert (erased != -1).sum() == height * width
+    assert (erased[top : top + height, left : left + width] == level).all()

@@ -1,0 +1,163 @@
+"""The three main scripts, end to end on drawn faces, as a user runs them."""
+
+import json
+import subprocess
+import sys
+
+import numpy as np
+import pandas as pd
+import pytest
+from conftest import ROOT, run_script
+
+from fer import data
+
+SCRIPTS = sorted(
+    path.name
+    for path in ROOT.glob("*.py")
+    if path.name.startswith(("train_", "predict", "plot_", "table_", "draw_"))
+)
+
+
+def test_a_run_writes_its_four_files(trained):
+    checkpoints = trained / "checkpoints"
+    for file in ("small_run.keras", "small_run.csv", "small_run.json"):
+        assert (checkpoints / file).stat().st_size > 0
+    assert (trained / "plots/small_run_history.png").stat().st_size > 10_000
+
+    history = pd.read_csv(checkpoints / "small_run.csv")
+    assert list(history.columns) == [
+        "epoch",
+        "accuracy",
+        "loss",
+        "val_accuracy",
+        "val_loss",
+        "learning_rate",
+        "seconds",
+    ]
+    assert list(history["epoch"]) == [1, 2]
+
+    record = json.loads((checkpoints / "small_run.json").read_text())
+    best = history.loc[history["val_accuracy"].idxmax()]
+    assert record["best_epoch"] == best["epoch"]
+    # Re-measured in float32 on the reloaded file; training may have used bfloat16.
+    assert record["val_accuracy"] == pytest.approx(best["val_accuracy"], abs=0.05)
+    assert len(record["validation_rows"]) == 42
+
+
+def test_the_checkpoint_needs_nothing_of_this_project(trained, drawn, tmp_path):
+    """A process elsewhere with keras alone predicts what predict.py predicts."""
+    checkpoint = trained / "checkpoints/small_run.keras"
+    run_script(
+        "predict.py",
+        checkpoint,
+        "--test",
+        drawn / "test.csv",
+        "--probabilities",
+        tmp_path / "probabilities.csv",
+        cwd=tmp_path,
+    )
+    images = data.load_test_faces(drawn / "test.csv").images
+    np.save(tmp_path / "images.npy", images)
+    program = (
+        "import sys, keras, numpy\n"
+        f"model = keras.models.load_model({str(checkpoint)!r})\n"
+        "assert model.dtype_policy.name == 'float32' and not model.compiled\n"
+        "images = numpy.load('images.npy').astype('float32')\n"
+        "numpy.save('elsewhere.npy', model.predict(images, verbose=0))\n"
+        "imported = {name.split('.')[0] for name in sys.modules}\n"
+        "assert not imported & {'fer', 'networks'}"
+    )
+    subprocess.run([sys.executable, "-c", program], cwd=tmp_path, check=True)
+    elsewhere = np.load(tmp_path / "elsewhere.npy")
+    ours = pd.read_csv(tmp_path / "probabilities.csv")[list(data.EMOTIONS)].to_numpy()
+    assert np.abs(elsewhere - ours).max() < 1e-5
+    assert np.allclose(elsewhere.sum(axis=1), 1, atol=1e-5)
+
+
+def test_the_submission_has_the_ids_of_the_test_file_in_its_order(
+    trained, drawn, tmp_path
+):
+    lines = (drawn / "test.csv").read_text().splitlines()
+    shuffled = tmp_path / "test.csv"
+    shuffled.write_text("\n".join([lines[0], *reversed(lines[1:])]) + "\n")
+    process = run_script(
+        "predict.py",
+        trained / "checkpoints/small_run.keras",
+        "--test",
+        shuffled,
+        "--labels",
+        drawn / "test_labels.csv",
+        "--output",
+        "any name.txt",
+        "--tta",
+        cwd=tmp_path,
+    )
+    table = pd.read_csv(tmp_path / "any name.txt")
+    assert list(table.columns) == ["id", "label"]
+    assert list(table["id"]) == list(range(69, -1, -1))
+    assert table["label"].between(0, 6).all()
+
+    known = pd.read_csv(drawn / "test_labels.csv").set_index("id")["label"]
+    accuracy = (table["label"] == known.loc[table["id"]].to_numpy()).mean()
+    assert f"accuracy {accuracy:.5f} on 70 faces" in process.stdout
+
+
+def test_validation_zero_trains_on_every_row_and_keeps_the_last_epoch(drawn, tmp_path):
+    arguments = ["--train", drawn / "train.csv", "--epochs", 1, "--validation", 0]
+    process = run_script("train_cnn.py", *arguments, cwd=tmp_path)
+    record = json.loads((tmp_path / "checkpoints/cnn.json").read_text())
+    assert record["kept"] == "last epoch"
+    assert record["validation_rows"] == []
+    assert record["val_accuracy"] is None
+    assert "420 to train on, 0 to validate on" in process.stdout
+    assert process.stdout.splitlines()[-1] == "python predict.py checkpoints/cnn.keras"
+
+
+@pytest.mark.parametrize("script", SCRIPTS)
+def test_help_teaches(script):
+    process = run_script(script, "--help", cwd=ROOT)
+    assert f"python {script}" in process.stdout
+
+
+def test_bad_input_is_one_line_and_touches_nothing(trained, drawn, tmp_path):
+    """The last line of stderr names file and row; the old submission stays."""
+    broken = tmp_path / "broken.csv"
+    lines = (drawn / "test.csv").read_text().splitlines()
+    lines[3] = lines[3] + " 17"
+    broken.write_text("\n".join(lines))
+    submission = tmp_path / "submission.csv"
+    submission.write_text("the old one")
+    checkpoint = trained / "checkpoints/small_run.keras"
+    truncated = tmp_path / "truncated.keras"
+    truncated.write_bytes(checkpoint.read_bytes()[:5000])
+
+    for arguments, expected in (
+        ([checkpoint, "--test", broken], "broken.csv, row 3 (line 4): expected 2304"),
+        ([checkpoint, "--test", "nowhere.csv"], "nowhere.csv: expected a CSV file"),
+        ([truncated, "--test", drawn / "test.csv"], "truncated.keras: expected"),
+        (
+            [checkpoint, "--test", drawn / "train.csv"],
+            "train.csv: expected a test file",
+        ),
+        (["--test", drawn / "test.csv"], "no MODEL named"),
+    ):
+        process = run_script("predict.py", *arguments, cwd=tmp_path, status=2)
+        assert expected in process.stderr.splitlines()[-1]
+        assert "Traceback" not in process.stderr
+        assert submission.read_text() == "the old one"
+
+
+def test_a_failing_training_touches_nothing(trained, drawn, tmp_path):
+    one_class = tmp_path / "one_class.csv"
+    lines = (drawn / "train.csv").read_text().splitlines()
+    one_class.write_text(
+        "\n".join([lines[0]] + [line for line in lines[1:] if line.startswith("3,")])
+    )
+    for path, expected in (
+        (one_class, "one_class.csv: expected faces of at least two emotions"),
+        (drawn / "test.csv", "test.csv: expected a training file"),
+    ):
+        process = run_script("train_cnn.py", "--train", path, cwd=tmp_path, status=2)
+        assert expected in process.stderr.splitlines()[-1]
+        assert not list(tmp_path.glob("checkpoints/*.keras"))
+        assert not list(tmp_path.glob("plots/*"))
