@@ -18,7 +18,8 @@ except ImportError:
     from keras.src.legacy.preprocessing.image import ImageDataGenerator
 
 # Settings of the generator by name; ranges as Keras defines them, plus `erasing`,
-# the share of faces that lose a rectangle (Zhong et al. 2020, arXiv 1708.04896).
+# the share of faces that lose a rectangle (Zhong et al. 2020, arXiv 1708.04896), and
+# `mirrored`, the share that is flipped one way or the other, but never both.
 GEOMETRIC = {
     "horizontal_flip": True,
     "rotation_range": 12,
@@ -34,6 +35,33 @@ AUGMENTATIONS = {
     "zoom": {"zoom_range": 0.12},
     "geometric": GEOMETRIC,
     "erasing": {**GEOMETRIC, "erasing": 0.5},
+    # For runs long enough to learn the faces by heart.
+    "strong": {
+        "horizontal_flip": True,
+        "rotation_range": 15,
+        "width_shift_range": 0.12,
+        "height_shift_range": 0.12,
+        "zoom_range": 0.15,
+        "shear_range": 8,
+        "erasing": 0.75,
+    },
+    # The last three are those of the reports with the same networks.
+    "small": {"mirrored": 0.5},
+    "large_kernel": {
+        "horizontal_flip": True,
+        "rotation_range": 15,
+        "width_shift_range": 0.1,
+        "height_shift_range": 0.1,
+        "zoom_range": 0.1,
+    },
+    "wide": {
+        "horizontal_flip": True,
+        "rotation_range": 20,
+        "width_shift_range": 0.2,
+        "height_shift_range": 0.2,
+        "shear_range": 0.001,
+        "zoom_range": 0.001,
+    },
 }
 # Sides of an erased rectangle in pixels: from an eye to a third of the face.
 ERASED_SIDES = (6, 20)
@@ -44,12 +72,14 @@ class FaceGenerator(ImageDataGenerator):
 
     Args:
         erasing: share of the faces that lose a rectangle, in [0, 1].
+        mirrored: share of the faces that are flipped left-right or up-down, in [0, 1].
         options: those of ImageDataGenerator.
     """
 
-    def __init__(self, erasing=0.0, **options):
+    def __init__(self, erasing=0.0, mirrored=0.0, **options):
         super().__init__(fill_mode="nearest", **options)
         self.erasing = erasing
+        self.mirrored = mirrored
 
     def draw_transform(self, rng, size):
         """Draw what happens to one face of `size` pixels a side, for `apply_transform`.
@@ -68,6 +98,8 @@ class FaceGenerator(ImageDataGenerator):
             "flip_horizontal": self.horizontal_flip and rng.random() < 0.5,
             "flip_vertical": self.vertical_flip and rng.random() < 0.5,
         }
+        if self.mirrored and rng.random() < self.mirrored:
+            transform[rng.choice(["flip_horizontal", "flip_vertical"])] = True
         if rng.random() < self.erasing:
             height, width = rng.integers(*ERASED_SIDES, size=2)
             transform["erase"] = (

@@ -112,6 +112,8 @@ class StateKeeper(keras.callbacks.Callback):
 
     def restore(self, arrays, document):
         """Put model, optimizer and random numbers where the saved epoch left them."""
+        # On TensorFlow it would have no moments before the first batch.
+        self.model.optimizer.build(self.model.trainable_variables)
         for prefix, variables in (
             ("variable", self.variables()),
             ("optimizer", self.model.optimizer.variables),
@@ -136,15 +138,23 @@ def select(arrays, prefix):
 
 
 class StopOnNaN(keras.callbacks.Callback):
-    """Ends a run whose loss is no longer finite, before its epoch is kept."""
+    """Ends a run that is no longer finite; stands before the StateKeeper."""
 
     def on_epoch_begin(self, epoch, logs=None):
         self.epoch = epoch + 1
 
     def on_train_batch_end(self, batch, logs=None):
-        if not math.isfinite(logs["loss"]):
+        self.check([logs["loss"]])
+
+    def on_epoch_end(self, epoch, logs=None):
+        # What the last step did shows in the weights before it shows in a loss.
+        self.check([*logs.values(), *self.model.get_weights()])
+
+    def check(self, values):
+        """Leave the run if any value or array is not finite."""
+        if not all(np.isfinite(value).all() for value in values):
             raise InputError(
-                f"the loss became {float(logs['loss'])} in epoch {self.epoch}; try a "
+                f"the loss or the weights became infinite in epoch {self.epoch}; try a "
                 "lower --learning-rate or --precision float32; existing files are "
                 "as they were"
             )

@@ -1,27 +1,35 @@
 """Checkpoints: raw pixels in, probabilities out, nothing of this project inside."""
 
-import keras
+import hashlib
+import json
+from pathlib import Path
 
+import keras
+import numpy as np
+
+from fer import checkpoint_safety
 from fer.command import InputError
 from fer.data import EMOTIONS, IMAGE_SIZE
-from fer.files import replacing
 
 # Faces per step of a prediction: enough to keep two cores busy, 100 MB of activations.
 PREDICTION_BATCH_SIZE = 256
-
-
-def save_checkpoint(model, path):
-    """Write a model as a .keras file, or leave the old file as it is."""
-    with replacing(path) as temporary:
-        model.save(temporary)
+# How far test-time augmentation shifts a face: well inside the shifts of training.
+VIEW_SHIFT = 2
 
 
 def load_checkpoint(path):
-    """Load a checkpoint for prediction.
+    """Load a checkpoint for prediction, whoever it is from.
 
     Raises:
-        InputError: the file is missing, damaged or no classifier of these faces.
+        InputError: the file is missing, damaged, holds anything that this project does
+            not write, or is no classifier of these faces.
     """
+    problem = checkpoint_safety.find_problem(path)
+    if problem is not None:
+        raise InputError(
+            f"{path}: expected a checkpoint of this project, found {problem}; "
+            "train one with train_cnn.py"
+        )
     try:
         model = keras.models.load_model(path, compile=False)
     except Exception as error:
@@ -29,6 +37,11 @@ def load_checkpoint(path):
             f"{path}: expected a checkpoint of this project, found a file that Keras "
             f"cannot load ({type(error).__name__}); train one with train_cnn.py"
         ) from error
+    if not all(np.isfinite(weights).all() for weights in model.get_weights()):
+        raise InputError(
+            f"{path}: expected finite weights, found NaN or infinity; train again with "
+            "a lower --learning-rate"
+        )
     expected = (None, IMAGE_SIZE, IMAGE_SIZE, 1), (None, len(EMOTIONS))
     if (model.input_shape, model.output_shape) != expected:
         raise InputError(
@@ -38,8 +51,101 @@ def load_checkpoint(path):
     return model
 
 
-def predict(model, images):
-    """Probabilities, float32 (n, 7), of the faces in uint8 images (n, 48, 48, 1)."""
-    return model.predict(
-        images.astype("float32"), batch_size=PREDICTION_BATCH_SIZE, verbose=0
+def load_record(path):
+    """Read the record beside a checkpoint, <name>.json.
+
+    Returns:
+        A dict as fer.training writes it, or None where there is no such file.
+
+    Raises:
+        InputError: the file is damaged.
+    """
+    path = Path(path).with_suffix(".json")
+    if not path.is_file():
+        return None
+    try:
+        record = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise InputError(
+            f"{path}: expected the record of a training run, found damaged JSON "
+            f"({error}); move it away or train anew"
+        ) from error
+    if not isinstance(record, dict):
+        raise InputError(
+            f"{path}: expected the record of a training run, found JSON of another "
+            "kind; move it away or train anew"
+        )
+    return record
+
+
+def find_held_out_rows(paths, images, labels):
+    """Find the faces that none of the checkpoints was trained on.
+
+    Args:
+        paths: of the checkpoints, whose records say which rows they held out.
+        images, labels: a training file as fer.data.load_training_faces returns it.
+
+    Returns:
+        rows: sorted int array; every row where the records know of no such faces.
+        warning: why every row was taken, or None.
+    """
+    faces = compute_fingerprint(images, labels)
+    common = np.arange(len(images))
+    for path in paths:
+        record = load_record(path)
+        if record is None:
+            reason = f"{path} has no record"
+        elif record.get("settings", {}).get("faces") != faces:
+            reason = f"the record of {path} is about other faces"
+        elif not record.get("validation_rows"):
+            reason = f"{path} was trained on every row"
+        else:
+            common = np.intersect1d(common, record["validation_rows"])
+            if len(common):
+                continue
+            reason = "the models hold out no face in common"
+        return np.arange(len(images)), f"{reason}: all faces, also those trained on"
+    return common, None
+
+
+def compute_fingerprint(images, labels):
+    """The sha256 by which a record names its faces: pixels, then labels."""
+    return hashlib.sha256(images.tobytes() + labels.tobytes()).hexdigest()
+
+
+def predict(model, images, tta=False):
+    """Predict the emotions of faces.
+
+    Args:
+        model: a loaded checkpoint.
+        images: uint8 (n, 48, 48, 1).
+        tta: whether to average over `make_views` (test-time augmentation).
+
+    Returns:
+        Probabilities, float32 (n, 7).
+    """
+    views = make_views(images) if tta else [images]
+    return np.mean(
+        [
+            model.predict(
+                view.astype("float32"), batch_size=PREDICTION_BATCH_SIZE, verbose=0
+            )
+            for view in views
+        ],
+        axis=0,
     )
+
+
+def make_views(images):
+    """Yield each face as it is and shifted by two pixels up, down, left and right.
+
+    All five also mirrored, so ten arrays like `images`. The edge is repeated where
+    a shift uncovers pixels, as in training.
+    """
+    margins = ((0, 0), (VIEW_SHIFT, VIEW_SHIFT), (VIEW_SHIFT, VIEW_SHIFT), (0, 0))
+    padded = np.pad(images, margins, mode="edge")
+    for down, right in ((0, 0), (1, 0), (-1, 0), (0, 1), (0, -1)):
+        top, left = (1 - down) * VIEW_SHIFT, (1 - right) * VIEW_SHIFT
+        view = padded[:, top : top + IMAGE_SIZE, left : left + IMAGE_SIZE]
+        yield view
+        yield view[:, :, ::-1]

@@ -163,6 +163,12 @@ def read_csv(path, file):
             continue
         row += 1
         where = f"{path}, row {row} (line {line_number})"
+        # A blank to NumPy, the end of the row to every other reader of CSV.
+        if b"\r" in line:
+            raise InputError(
+                f"{where}: expected one row, found a carriage return inside; "
+                "mend or delete the row"
+            )
         fields = split_fields(where, line)
         if len(fields) != len(columns):
             raise InputError(
@@ -193,8 +199,9 @@ def read_header(path, line):
         )
     expected = "label,feature or id,feature (or Kaggle's emotion,pixels,Usage)"
     try:
-        names = [name.strip(' "') for name in line.decode("utf-8-sig").split(",")]
-    except UnicodeDecodeError as error:
+        text = line.decode("utf-8-sig").rstrip("\r\n")
+        [names] = csv.reader([text], skipinitialspace=True, strict=True)
+    except (UnicodeDecodeError, csv.Error) as error:
         raise InputError(
             f"{path}: expected the header {expected}, found bytes that are no text; "
             "give the CSV file, unpacked"
@@ -331,7 +338,8 @@ def read_folder(path):
         )
     pictures = sorted(
         picture
-        for picture in path.glob("*/*" if folders else "*")
+        for folder in [path / name for name in folders] or [path]
+        for picture in folder.iterdir()
         if picture.suffix.lower() in PICTURE_SUFFIXES
     )
     if not pictures:

@@ -1,21 +1,50 @@
 """Figures: finished arrays and a path in, a PNG out; nothing here knows Keras."""
 
+from pathlib import Path
+
 import matplotlib
 
 matplotlib.use("Agg")
 
 import matplotlib.pyplot as plt  # noqa: E402
 
+from fer.command import InputError  # noqa: E402
 from fer.files import replacing  # noqa: E402
 
 TRAINING_COLOR = "tab:blue"
 VALIDATION_COLOR = "tab:red"
 # 150 dots per inch stay sharp in print at the figures' sizes of 5 to 10 inches.
 DPI = 150
+SUFFIXES = (".png", ".pdf", ".svg")
+
+
+def choose_path(output, checkpoint, figure):
+    """Where a figure of a checkpoint goes.
+
+    Args:
+        output: what --output says, or None for plots/<checkpoint's name>_<figure>.png.
+        checkpoint: path of the model.
+        figure: what the figure is called.
+
+    Raises:
+        InputError: matplotlib cannot write files of that kind.
+    """
+    return check_path(output or f"plots/{Path(checkpoint).stem}_{figure}.png")
+
+
+def check_path(path):
+    """The path of a figure, if it is one that matplotlib can write; else InputError."""
+    path = Path(path)
+    if path.suffix.lower() not in SUFFIXES:
+        raise InputError(
+            f"{path}: expected a figure named {', '.join(SUFFIXES)}, found "
+            f"{path.suffix or 'no suffix'}; choose another --output"
+        )
+    return path
 
 
 def save_figure(figure, path):
-    """Write a figure as PNG, or leave the old file as it is, and free its memory."""
+    """Write a figure, or leave the old file as it is, and free its memory."""
     with replacing(path) as temporary:
         figure.savefig(temporary, dpi=DPI)
     plt.close(figure)

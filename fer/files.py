@@ -1,6 +1,7 @@
 """Files that are the whole old or the whole new one, and runs that do not collide."""
 
 import contextlib
+import glob
 import os
 import tempfile
 from pathlib import Path
@@ -30,8 +31,23 @@ def replacing(path):
         # mkstemp makes files only the owner can read; a result is no secret.
         temporary.chmod(0o666 & ~current_umask())
         os.replace(temporary, path)
+    except OSError as error:
+        # A write that fails because the disk is full does not say where.
+        error.filename = error.filename or str(path)
+        raise
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def remove_leftovers(path):
+    """Delete what `replacing` left of the files of this stem when it was killed.
+
+    Only for who can be sure that nobody else is writing them now.
+    """
+    path = Path(path)
+    # Eight characters is what mkstemp draws.
+    for temporary in path.parent.glob(f".{glob.escape(path.stem)}-????????.*"):
+        temporary.unlink()
 
 
 def current_umask():

@@ -28,6 +28,9 @@ def choose_precision(wanted):
         if capability is not None and capability >= BFLOAT16_COMPUTE_CAPABILITY:
             return "mixed_bfloat16", f"the GPU has compute capability {capability}"
         return "float32", "the GPU is not known to multiply bfloat16"
+    if keras.config.backend() != "tensorflow":
+        # JAX 0.10 was seen to evaluate to NaN in bfloat16 on a processor.
+        return "float32", "only TensorFlow is known to be right with bfloat16 here"
     flags = read_processor_flags()
     for flag in BFLOAT16_PROCESSOR_FLAGS:
         if flag in flags:

@@ -70,7 +70,8 @@ def build_schedule(recipe, steps_per_epoch):
         return schedules.InverseTimeDecay(recipe.learning_rate, 1, recipe.decay)
     starts = sorted(recipe.schedule)
     return schedules.PiecewiseConstantDecay(
-        [start * steps_per_epoch for start in starts[1:]],
+        # A boundary is the last step of the rate before it.
+        [start * steps_per_epoch - 1 for start in starts[1:]],
         [recipe.learning_rate * recipe.schedule[start] for start in starts],
     )
 

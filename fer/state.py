@@ -53,9 +53,14 @@ def load_state(path):
     candidates = [file for file in (Path(path), previous_of(path)) if file.exists()]
     for file in candidates:
         try:
-            return read_state(file)
+            saved = read_state(file)
         except (ValueError, OSError) as error:
             print(f"warning: {file} is damaged ({error})", file=sys.stderr)
+            continue
+        # As the newest one again, or the next write would replace it, the only whole
+        # one, by the damaged one.
+        os.replace(file, path)
+        return saved
     if candidates:
         raise InputError(
             f"{path}: expected a whole state to resume from, found only damaged ones; "

@@ -1,7 +1,6 @@
 """One training run, from the flags to the checkpoint, for every training script."""
 
 import dataclasses
-import hashlib
 import json
 import math
 import platform
@@ -17,7 +16,7 @@ from fer import checkpoints, data, figures, flags
 from fer.augmentation import AUGMENTATIONS, AugmentedFaces, FaceGenerator
 from fer.callbacks import Progress, StateKeeper, StopOnNaN, StopOnSignal
 from fer.command import InputError
-from fer.files import locked, replacing
+from fer.files import locked, remove_leftovers, replacing
 from fer.normalization import build_normalization
 from fer.precision import choose_precision
 from fer.recipes import compile_model
@@ -52,58 +51,38 @@ def train(build, recipe, options):
     """
     recipe = flags.override(recipe, options)
     with locked(stem_of(options.name, ".lock")):
+        remove_leftovers(stem_of(options.name, ".state"))
         return train_locked(build, recipe, options)
 
 
 def train_locked(build, recipe, options):
     """`train`, once no other run of the name can interfere."""
-    images, labels = data.load_training_faces(options.train)
-    train_rows, validation_rows = data.split(
-        images, labels, options.validation, SPLIT_SEED
-    )
+    parts = load_parts(options)
     precision, reason = choose_precision(options.precision)
-    settings = {
-        "network": options.network,
-        "seed": options.seed,
-        "validation": options.validation,
-        "precision": precision,
-        **dataclasses.asdict(recipe),
-        "faces": hashlib.sha256(images.tobytes() + labels.tobytes()).hexdigest(),
-    }
+    fingerprint = checkpoints.compute_fingerprint(parts.images, parts.labels)
+    settings = describe_settings(options, recipe, fingerprint, precision)
     saved = find_state(options, recipe, settings)
 
     keras.utils.set_random_seed(options.seed)
     keras.config.set_dtype_policy(precision)
-    normalization = build_normalization(recipe.normalization, images[train_rows])
-    model = build(normalization)
-    targets = keras.utils.to_categorical(labels, len(data.EMOTIONS))
-    faces = AugmentedFaces(
-        images[train_rows],
-        targets[train_rows],
-        recipe.batch_size,
-        FaceGenerator(**AUGMENTATIONS[recipe.augmentation]),
-        options.seed,
-    )
-    compile_model(model, recipe, faces.num_batches)
-    print_header(model, recipe, options, train_rows, validation_rows, reason)
+    model = build(build_normalization(recipe.normalization, parts.train_images))
+    batches = make_batches(parts, recipe, options.seed)
+    compile_model(model, recipe, batches.num_batches)
+    print_header(model, recipe, options, parts, reason)
 
-    keeper = StateKeeper(
-        stem_of(options.name, ".state"), settings, recipe, faces, saved
-    )
+    state_path = stem_of(options.name, ".state")
+    keeper = StateKeeper(state_path, settings, recipe, batches, saved)
     if not keeper.is_finished():
-        validation = None
-        if len(validation_rows):
-            validation = (
-                images[validation_rows].astype("float32"),
-                targets[validation_rows],
-            )
-        class_weight = None
-        if recipe.class_weights:
-            class_weight = weigh_classes(labels[train_rows])
-        fit(model, faces, validation, class_weight, keeper)
+        fit(model, batches, parts, keeper)
+    else:
+        record = load_finished_record(options.name, settings)
+        if record is not None:
+            draw_history(record, keeper.history)
+            print(f"{options.name} is finished: redrew its curves and nothing else")
+            return record
 
     keras.config.set_dtype_policy("float32")
-    trained = build(build_normalization(recipe.normalization, images[train_rows]))
+    trained = build(build_normalization(recipe.normalization, parts.train_images))
     trained.set_weights(keeper.best_weights)
     record = {
         "name": options.name,
@@ -113,18 +92,77 @@ def train_locked(build, recipe, options):
         "epochs_trained": len(keeper.history),
         "best_epoch": keeper.best_epoch(),
         "val_accuracy": None,
-        "kept": "best validation accuracy" if len(validation_rows) else "last epoch",
-        **measure_speed(keeper.history, len(train_rows)),
+        "kept": "best validation accuracy" if options.validation else "last epoch",
+        **measure_speed(keeper.history, len(parts.train_rows)),
         "versions": read_versions(),
-        "validation_rows": validation_rows.tolist(),
+        "validation_rows": parts.validation_rows.tolist(),
     }
-    publish(trained, record, keeper.history, images, labels)
+    publish(trained, record, keeper.history, parts)
     return record
+
+
+def describe_settings(options, recipe, fingerprint, precision):
+    """All that decides what a run computes, as JSON gives it back."""
+    settings = {
+        "network": options.network,
+        "seed": options.seed,
+        "validation": options.validation,
+        "faces": fingerprint,
+        "precision": precision,
+        **dataclasses.asdict(recipe),
+    }
+    # JSON knows only text as keys of an object, and no tuples.
+    return json.loads(json.dumps(settings))
+
+
+@dataclasses.dataclass(frozen=True)
+class Parts:
+    """The faces of a run: images uint8 (n, 48, 48, 1), labels int (n,), two rows."""
+
+    images: np.ndarray
+    labels: np.ndarray
+    train_rows: np.ndarray
+    validation_rows: np.ndarray
+
+    @property
+    def train_images(self):
+        return self.images[self.train_rows]
+
+    def targets(self, rows):
+        """One-hot labels of some rows, float32 (n, 7)."""
+        return keras.utils.to_categorical(self.labels[rows], len(data.EMOTIONS))
+
+
+def load_parts(options):
+    """Load the faces that the flags name and hold out the validation part."""
+    images, labels = data.load_training_faces(options.train)
+    rows = data.split(images, labels, options.validation, SPLIT_SEED)
+    return Parts(images, labels, *rows)
+
+
+def make_batches(parts, recipe, seed):
+    """The augmented batches of the training part."""
+    return AugmentedFaces(
+        parts.train_images,
+        parts.targets(parts.train_rows),
+        recipe.batch_size,
+        FaceGenerator(**AUGMENTATIONS[recipe.augmentation]),
+        seed,
+    )
 
 
 def stem_of(name, suffix):
     """The path of one file of a run."""
     return CHECKPOINTS / f"{name}{suffix}"
+
+
+def load_finished_record(name, settings):
+    """The record of exactly this run, or None if it or its checkpoint is missing."""
+    path = stem_of(name, ".keras")
+    record = checkpoints.load_record(path)
+    if record is None or record.get("settings") != settings or not path.is_file():
+        return None
+    return record
 
 
 def find_state(options, recipe, settings):
@@ -136,7 +174,7 @@ def find_state(options, recipe, settings):
     path = stem_of(options.name, ".state")
     if not options.resume:
         if path.exists():
-            print(f"{path} holds an earlier run; --resume would continue it")
+            print(f"{path} of an earlier run: replaced, where --resume continues it")
         return None
     saved = load_state(path)
     if saved is None:
@@ -144,29 +182,27 @@ def find_state(options, recipe, settings):
         return None
     _, document = saved
     started = dict(document["settings"])
-    # JSON knows only text as keys of an object; compare what a file would hold.
-    wanted = json.loads(json.dumps(settings))
-    if not recipe.depends_on_epochs and wanted["epochs"] >= len(document["history"]):
-        started["epochs"] = wanted["epochs"]
-    for key in wanted:
-        if started.get(key) != wanted[key]:
+    if not recipe.depends_on_epochs and recipe.epochs >= len(document["history"]):
+        started["epochs"] = recipe.epochs
+    for key, value in settings.items():
+        if started.get(key) != value:
             raise InputError(
-                f"{path}: expected a run with {key} {wanted[key]}, found one with "
+                f"{path}: expected a run with {key} {value}, found one with "
                 f"{started.get(key)}; resume with the options it was started with, or "
                 "choose another --name"
             )
     return saved
 
 
-def print_header(model, recipe, options, train_rows, validation_rows, reason):
+def print_header(model, recipe, options, parts, reason):
     """Say what is about to be trained on what, before the first epoch."""
     counts = count_parameters(model)
     lines = {
         "run": f"{options.name} -> {stem_of(options.name, '.keras')}",
         "network": f"{options.network}, {counts['parameters']:,} parameters "
         f"({counts['trainable_parameters']:,} trainable)",
-        "faces": f"{len(train_rows):,} to train on, {len(validation_rows):,} to "
-        f"validate on, from {options.train}",
+        "faces": f"{len(parts.train_rows):,} to train on, "
+        f"{len(parts.validation_rows):,} to validate on, from {options.train}",
         "recipe": f"{recipe.epochs} epochs, batch size {recipe.batch_size}, "
         f"{recipe.optimizer} {recipe.learning_rate:g} {recipe.schedule}, "
         f"augmentation {recipe.augmentation}, normalization {recipe.normalization}",
@@ -191,20 +227,24 @@ def weigh_classes(labels):
     return dict(zip(present.tolist(), weights.tolist(), strict=True))
 
 
-def fit(model, faces, validation, class_weight, keeper):
+def fit(model, batches, parts, keeper):
     """Run the epochs that are left, stopping cleanly on Ctrl-C, SIGTERM and NaN."""
-    progress = Progress(keeper)
+    recipe, rows = keeper.recipe, parts.validation_rows
+    validation = (parts.images[rows], parts.targets(rows)) if len(rows) else None
+    class_weight = None
+    if recipe.class_weights:
+        class_weight = weigh_classes(parts.labels[parts.train_rows])
     with StopOnSignal(keeper) as stop:
         model.fit(
-            faces,
+            batches,
             validation_data=validation,
             validation_batch_size=checkpoints.PREDICTION_BATCH_SIZE,
             class_weight=class_weight,
             initial_epoch=len(keeper.history),
-            epochs=keeper.recipe.epochs,
+            epochs=recipe.epochs,
             shuffle=False,
             verbose=0,
-            callbacks=[keeper, StopOnNaN(), progress, stop],
+            callbacks=[StopOnNaN(), keeper, Progress(keeper), stop],
         )
 
 
@@ -232,30 +272,26 @@ def read_versions():
     return versions
 
 
-def publish(model, record, history, images, labels):
+def publish(model, record, history, parts):
     """Write the files of a finished run, each beside its old one and then renamed.
 
     The accuracy in the record is measured on the checkpoint as it was reloaded.
     """
-    name = record["name"]
+    name, rows = record["name"], record["validation_rows"]
     checkpoint = stem_of(name, ".keras")
     replaced = checkpoint.exists()
-    table = pd.DataFrame(history).astype(float).astype({"epoch": int})
-    rows = record["validation_rows"]
     with replacing(checkpoint) as temporary:
         model.save(temporary)
         if rows:
             reloaded = checkpoints.load_checkpoint(temporary)
-            predictions = checkpoints.predict(reloaded, images[rows]).argmax(axis=1)
-            record["val_accuracy"] = float((predictions == labels[rows]).mean())
+            predictions = checkpoints.predict(reloaded, parts.images[rows])
+            hits = predictions.argmax(axis=1) == parts.labels[rows]
+            record["val_accuracy"] = float(hits.mean())
     with replacing(stem_of(name, ".csv")) as temporary:
-        table.to_csv(temporary, index=False, float_format="%.6g")
+        tabulate(history).to_csv(temporary, index=False, float_format="%.6g")
     with replacing(stem_of(name, ".json")) as temporary:
         temporary.write_text(json.dumps(record, indent=1) + "\n")
-    title = (
-        f"{name}: {record['settings']['network']}, {record['parameters']:,} parameters"
-    )
-    figures.plot_history(table, title, PLOTS / f"{name}_history.png")
+    draw_history(record, history)
 
     result = f"epoch {record['best_epoch']} ({record['kept']})"
     if rows:
@@ -263,3 +299,15 @@ def publish(model, record, history, images, labels):
     print(f"{result}, {record['minutes']:.1f} minutes")
     print(f"{'replaced' if replaced else 'wrote'} {checkpoint}; next:")
     print(f"python predict.py {checkpoint}")
+
+
+def tabulate(history):
+    """The rows of a history as a data frame, NaN where there was no validation."""
+    return pd.DataFrame(history).astype(float).astype({"epoch": int})
+
+
+def draw_history(record, history):
+    """Draw the curves of a run to plots/<name>_history.png."""
+    name, network = record["name"], record["settings"]["network"]
+    title = f"{name}: {network}, {record['parameters']:,} parameters"
+    figures.plot_history(tabulate(history), title, PLOTS / f"{name}_history.png")

@@ -12,11 +12,11 @@ FILTERS = (96, 192, 384)
 DROPOUT_RATE = 0.3
 
 CNN_RECIPE = Recipe(
-    epochs=40,
+    epochs=100,
     learning_rate=0.1,
     weight_decay=5e-3,
     label_smoothing=0.1,
-    augmentation="erasing",
+    augmentation="strong",
 )
 DNN_RECIPE = CNN_RECIPE
 

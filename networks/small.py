@@ -1,0 +1,81 @@
+"""A pair of small networks: a CNN of a million parameters and a DNN of 156,679.
+
+The report: CNN 63 % on validation faces and in the contest after about 30 epochs,
+DNN 39.5 % on validation faces after 35.
+
+ours: the layers of the CNN, of which the report prints only how many parameters they
+have, and the normalization.
+"""
+
+import dataclasses
+
+import keras
+from keras import layers
+
+from fer.recipes import Recipe
+from networks.blocks import emotion_output, face_input
+
+# ours: with these filters the CNN has 991,943 parameters; each group halves the
+# picture after its first convolution: 24, 12, 6, 3 pixels a side.
+STEM_FILTERS = 32
+FILTERS = (64, 128, 224)
+DROPOUT_RATE = 0.3
+
+DNN_UNITS = (64, 64, 64)
+DNN_DROPOUT_RATES = (0.1, 0.2, 0.7)
+
+CNN_RECIPE = Recipe(
+    epochs=30,
+    batch_size=128,
+    learning_rate=0.01,
+    optimizer="adam",
+    # 0.01 for ten epochs, then 0.002.
+    schedule={0: 1.0, 10: 0.2},
+    augmentation="small",
+    normalization="standard",
+)
+DNN_RECIPE = dataclasses.replace(
+    CNN_RECIPE, epochs=35, learning_rate=0.002, schedule="constant"
+)
+
+
+def build_cnn(normalization=None):
+    """A 5x5 convolution, then three groups of two 3x3 convolutions."""
+    pixels, x = face_input(normalization)
+    x = convolution(x, STEM_FILTERS, 5, "0", pool=True)
+    for group, filters in enumerate(FILTERS, start=1):
+        x = convolution(x, filters, 3, f"{group}_1", pool=True)
+        x = convolution(x, filters, 3, f"{group}_2")
+    x = layers.GlobalAveragePooling2D(name="pooled")(x)
+    x = layers.Dropout(DROPOUT_RATE, name="dropout")(x)
+    return keras.Model(pixels, emotion_output(x), name="small_cnn")
+
+
+def convolution(x, filters, kernel_size, suffix, pool=False):
+    """A convolution, pooled or not, normalized and rectified."""
+    x = layers.Conv2D(
+        filters,
+        kernel_size,
+        padding="same",
+        use_bias=False,
+        kernel_initializer="he_normal",
+        name=f"conv{suffix}",
+    )(x)
+    if pool:
+        x = layers.MaxPooling2D(name=f"pool{suffix}")(x)
+    x = layers.BatchNormalization(name=f"norm{suffix}")(x)
+    return layers.ReLU(name=f"relu{suffix}")(x)
+
+
+def build_dnn(normalization=None):
+    """Three dense layers of 64 units, the last one thinned out by seven tenths."""
+    pixels, x = face_input(normalization)
+    x = layers.Flatten(name="flat")(x)
+    for number, (units, rate) in enumerate(
+        zip(DNN_UNITS, DNN_DROPOUT_RATES, strict=True), start=1
+    ):
+        x = layers.Dense(units, name=f"dense{number}")(x)
+        x = layers.BatchNormalization(name=f"norm{number}")(x)
+        x = layers.ReLU(name=f"relu{number}")(x)
+        x = layers.Dropout(rate, name=f"dropout{number}")(x)
+    return keras.Model(pixels, emotion_output(x), name="small_dnn")

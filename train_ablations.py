@@ -1,0 +1,293 @@
+"""Measure what normalization, augmentation and class weights each contribute.
+
+    python train_ablations.py                  # neither, each alone, both
+    python train_ablations.py --ingredients    # and every ingredient by itself
+
+Trains --network once for every cell and seed, as `train_cnn.py` does, in 12 runs or,
+with --ingredients, 33. All hold out the same validation faces. The same command again
+continues where it was stopped and trains no finished run a second time; more --seeds
+add to what is there.
+
+Writes plots/ablations.csv and plots/ablations.png and prints the table, each number as
+mean and standard deviation over the seeds: accuracy of the best epoch (measured on the
+reloaded checkpoint) and of the last one, which epoch was best, how far the accuracy
+in training lay above that in validation in the last epoch, and the recall of disgust
+of the best epoch. Training accuracy is that of the log, on augmented faces and with
+dropout, so that the gap may be negative. FER2013's validation part has some 44 faces
+of disgust: one of them is two points of recall.
+"""
+
+import argparse
+from typing import NamedTuple
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+
+import networks
+from fer import checkpoints, command, data, figures, flags, runs, training
+from fer.files import replacing
+
+DISGUST = data.EMOTIONS.index("disgust")
+MEASURES = {
+    "val_accuracy": "best epoch",
+    "best_epoch": "which",
+    "last_val_accuracy": "last epoch",
+    "gap": "training above validation",
+    "disgust_recall": "recall of disgust",
+}
+
+
+class Cell(NamedTuple):
+    """What differs between the runs."""
+
+    augmentation: str
+    normalization: str
+    class_weights: bool = False
+
+
+# What the reports call augmentation is flip, rotation, shift and zoom: `geometric`.
+NEITHER = Cell("none", "none")
+NORMALIZED = Cell("none", "standard")
+AUGMENTED = Cell("geometric", "none")
+BOTH = Cell("geometric", "standard")
+MAIN = {
+    "normalization and augmentation": {
+        "neither": NEITHER,
+        "normalization only": NORMALIZED,
+        "augmentation only": AUGMENTED,
+        "both": BOTH,
+    }
+}
+INGREDIENTS = {
+    "augmentation (normalized)": {
+        "none": NORMALIZED,
+        "flip": Cell("flip", "standard"),
+        "rotation": Cell("rotation", "standard"),
+        "shift": Cell("shift", "standard"),
+        "zoom": Cell("zoom", "standard"),
+        "all four": BOTH,
+    },
+    "normalization (augmented)": {
+        "none": AUGMENTED,
+        "divided by 255": Cell("geometric", "unit"),
+        "mean and deviation of the data set": BOTH,
+        "mean and deviation of each face": Cell("geometric", "image"),
+    },
+    "class weights (both)": {
+        "none": BOTH,
+        "every emotion the same": Cell("geometric", "standard", True),
+    },
+}
+
+
+def build_parser():
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    add = parser.add_argument
+    add(
+        "--train",
+        default="data/train.csv",
+        metavar="PATH",
+        help="labelled faces: a CSV file or a folder (default: %(default)s)",
+    )
+    add(
+        "--network",
+        default="small",
+        choices=networks.NAMES,
+        help="a file of networks/ (default: %(default)s)",
+    )
+    add(
+        "--name",
+        default="ablations",
+        help="stem of all files written (default: %(default)s)",
+    )
+    add(
+        "--epochs",
+        type=flags.positive_integer,
+        default=15,
+        metavar="NUMBER",
+        help="passes over the training faces (default: %(default)s)",
+    )
+    add(
+        "--seeds",
+        type=flags.positive_integer,
+        default=3,
+        metavar="NUMBER",
+        help="runs of each cell, with the seeds from 0 on (default: %(default)s)",
+    )
+    add(
+        "--ingredients",
+        action="store_true",
+        help="also each augmentation and normalization alone, and class weights",
+    )
+    return parser
+
+
+def list_cells(experiments):
+    """The cells of all experiments, each once, in their order."""
+    return list(
+        dict.fromkeys(cell for cells in experiments.values() for cell in cells.values())
+    )
+
+
+def train_cell(cell, seed, options, fingerprint):
+    """Train one run unless it is there; returns its record."""
+    weighted = ["weighted"] if cell.class_weights else []
+    words = [options.name, cell.augmentation, cell.normalization, *weighted, str(seed)]
+    arguments = ["--train", options.train, "--network", options.network]
+    arguments += ["--name", "_".join(words), "--epochs", options.epochs]
+    arguments += ["--seed", seed, "--augmentation", cell.augmentation]
+    arguments += ["--normalization", cell.normalization]
+    if cell.class_weights:
+        arguments.append("--class-weights")
+    return runs.run_once(arguments, fingerprint)
+
+
+def measure_run(record, history, images, labels):
+    """The numbers of one run, by the names of `MEASURES`.
+
+    Args:
+        record: of the run.
+        history: its data frame, one row per epoch.
+        images, labels: all faces of --train.
+    """
+    rows = record["validation_rows"]
+    model = checkpoints.load_checkpoint(training.stem_of(record["name"], ".keras"))
+    predictions = checkpoints.predict(model, images[rows]).argmax(axis=1)
+    last = history.iloc[-1]
+    return {
+        "val_accuracy": record["val_accuracy"],
+        "best_epoch": record["best_epoch"],
+        "last_val_accuracy": last["val_accuracy"],
+        "gap": last["accuracy"] - last["val_accuracy"],
+        "disgust_recall": compute_recall(labels[rows], predictions, DISGUST),
+    }
+
+
+def compute_recall(labels, predictions, label):
+    """Share of the faces with a label that are given it; NaN where there are none."""
+    given = predictions[labels == label] == label
+    return given.mean() if len(given) else np.nan
+
+
+def summarize(measurements):
+    """Mean and sample standard deviation over the seeds, one row per cell.
+
+    Args:
+        measurements: data frame with the columns of `Cell`, seed and `MEASURES`.
+
+    Returns:
+        Data frame in the order of the cells' first appearance, with the columns of
+        `Cell`, seeds, and for each measure itself and <measure>_deviation (NaN for a
+        single seed).
+    """
+    cells = measurements.groupby(list(Cell._fields), sort=False)
+    table = cells.size().rename("seeds").to_frame()
+    for measure in MEASURES:
+        table[measure] = cells[measure].mean()
+        table[f"{measure}_deviation"] = cells[measure].std()
+    return table.reset_index()
+
+
+def describe(table):
+    """The table in Markdown, as lines of text."""
+    columns = ["augmentation", "normalization", "class weights", *MEASURES.values()]
+    yield f"| {' | '.join(columns)} |"
+    yield "|---" * len(columns) + "|"
+    for row in table.to_dict("records"):
+        fields = [row["augmentation"], row["normalization"]]
+        fields.append("yes" if row["class_weights"] else "no")
+        for measure in MEASURES:
+            digits = 1 if measure == "best_epoch" else 3
+            text = f"{row[measure]:.{digits}f}"
+            if row["seeds"] > 1:
+                text += f" ± {row[f'{measure}_deviation']:.{digits}f}"
+            fields.append(text)
+        yield f"| {' | '.join(fields)} |"
+
+
+def plot_curves(experiments, histories, title, path):
+    """Draw accuracy over the epochs, a panel per experiment and a colour per cell.
+
+    Args:
+        experiments: as `MAIN`.
+        histories: dict from a cell to a list of data frames, one per seed.
+        title: of the figure.
+        path: of the picture.
+    """
+    columns = min(2, len(experiments))
+    rows = -(-len(experiments) // columns)
+    figure, panels = plt.subplots(
+        rows,
+        columns,
+        figsize=(1 + 5 * columns, 0.5 + 4 * rows),
+        sharey=True,
+        squeeze=False,
+        layout="constrained",
+    )
+    for panel, (experiment, cells) in zip(
+        panels.flat, experiments.items(), strict=True
+    ):
+        for i, (label, cell) in enumerate(cells.items()):
+            plot_band(panel, histories[cell], "val_accuracy", f"C{i}", "-", label)
+            plot_band(panel, histories[cell], "accuracy", f"C{i}", ":", None)
+        panel.set(title=experiment, xlabel="epoch")
+        panel.grid(alpha=0.3)
+        panel.legend(fontsize="small")
+    for panel in panels[:, 0]:
+        panel.set_ylabel("accuracy: validation (lines), training (dots)")
+    figure.suptitle(title)
+    figures.save_figure(figure, path)
+
+
+def plot_band(panel, histories, quantity, color, line_style, label):
+    """Draw the mean over seeds, and the range of the seeds as a band."""
+    seeds = pd.concat(histories).groupby("epoch")[quantity]
+    means = seeds.mean()
+    # Markers keep short runs visible.
+    style = {"color": color, "linestyle": line_style, "marker": "o", "markersize": 2}
+    panel.plot(means.index, means, label=label, **style)
+    panel.fill_between(means.index, seeds.min(), seeds.max(), color=color, alpha=0.15)
+
+
+def main():
+    options = build_parser().parse_args()
+    images, labels = data.load_training_faces(options.train)
+    fingerprint = checkpoints.compute_fingerprint(images, labels)
+    experiments = MAIN | (INGREDIENTS if options.ingredients else {})
+    cells = list_cells(experiments)
+
+    # Seed by seed, so that an unfinished experiment has every cell before the spread.
+    todo = [(seed, cell) for seed in range(options.seeds) for cell in cells]
+    records = []
+    for number, (seed, cell) in enumerate(todo, start=1):
+        print(f"\nrun {number} of {len(todo)}: {cell}, seed {seed}", flush=True)
+        records.append(train_cell(cell, seed, options, fingerprint))
+
+    # Only now: on a GPU the first prediction takes the memory that the runs need.
+    measurements = []
+    histories = {cell: [] for cell in cells}
+    for (seed, cell), record in zip(todo, records, strict=True):
+        history = pd.read_csv(training.stem_of(record["name"], ".csv"))
+        histories[cell].append(history)
+        numbers = measure_run(record, history, images, labels)
+        measurements.append({**cell._asdict(), "seed": seed, **numbers})
+
+    table = summarize(pd.DataFrame(measurements))
+    print("", *describe(table), sep="\n")
+    path = training.PLOTS / f"{options.name}.csv"
+    with replacing(path) as temporary:
+        table.to_csv(temporary, index=False, float_format="%.5g")
+    print(f"\nwrote {path}")
+    path = training.PLOTS / f"{options.name}.png"
+    title = (
+        f"{options.network}: mean (line) and range (band) over {options.seeds} seeds"
+    )
+    plot_curves(experiments, histories, title, path)
+    print(f"wrote {path}")
+
+
+if __name__ == "__main__":
+    command.run(main)

@@ -1,0 +1,33 @@
+"""Train a dense network on FER2013 and keep its best checkpoint.
+
+python train_dnn.py
+python train_dnn.py --match checkpoints/cnn.keras
+
+A pair without a dense network of its own, such as the default one, gets one with as
+many parameters and weighted layers as its CNN.
+"""
+
+import networks
+from fer import command, flags, training
+from networks import dense
+
+
+def main():
+    recipe = networks.load(networks.NAMES[0]).DNN_RECIPE
+    parser = flags.build_parser(__doc__, "dnn", networks.NAMES, recipe)
+    parser.add_argument(
+        "--match",
+        metavar="CHECKPOINT|NETWORK|NUMBER",
+        help="build a network with as many parameters as this checkpoint, as the CNN "
+        "of this network or as this number says; --network then chooses the recipe "
+        "(default: the DNN of --network)",
+    )
+    options = parser.parse_args()
+    network = networks.load(options.network)
+    # The description is what --resume compares: another --match is another network.
+    build, options.network = dense.find_dnn(options.network, options.match)
+    training.train(build, network.DNN_RECIPE, options)
+
+
+if __name__ == "__main__":
+    command.run(main)

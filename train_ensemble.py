@@ -1,0 +1,189 @@
+"""Train several networks that differ in seed or design, and average them.
+
+    python train_ensemble.py --members 5
+    python train_ensemble.py --members 6 --networks vgg large_kernel
+
+Member i is what `train_cnn.py --name ensemble_i` with a seed of its own trains: a
+checkpoint that can be used alone. The networks take turns. All members hold out the
+same validation faces. The same command again continues where it was stopped and
+trains no finished member a second time.
+
+Printed and drawn (plots/ensemble_members.png): the validation accuracy of the averaged
+probabilities for every number of members k, as the mean over all choices of k among
+the members, with the worst and the best choice; so no order of the members flatters
+the curve. plots/ensemble_confusion_matrix.png shows the first member against all.
+"""
+
+import argparse
+import itertools
+
+import matplotlib.pyplot as plt
+import numpy as np
+from matplotlib.ticker import MaxNLocator
+
+import networks
+import plot_confusion_matrix
+from fer import checkpoints, command, data, figures, flags, runs, training
+
+
+def build_parser():
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    add = parser.add_argument
+    add(
+        "--train",
+        default="data/train.csv",
+        metavar="PATH",
+        help="labelled faces: a CSV file or a folder (default: %(default)s)",
+    )
+    add(
+        "--members",
+        type=flags.positive_integer,
+        default=5,
+        metavar="NUMBER",
+        help="networks to train and average (default: %(default)s)",
+    )
+    add(
+        "--networks",
+        nargs="+",
+        default=[networks.NAMES[0]],
+        choices=networks.NAMES,
+        metavar="NETWORK",
+        help="files of networks/ that the members take turns in, of "
+        f"{', '.join(networks.NAMES)} (default: {networks.NAMES[0]})",
+    )
+    add(
+        "--name",
+        default="ensemble",
+        help="stem of checkpoints/NAME_1.* and so on (default: %(default)s)",
+    )
+    add(
+        "--epochs",
+        type=flags.positive_integer,
+        metavar="NUMBER",
+        help="passes over the training faces (default: of each network's recipe)",
+    )
+    add(
+        "--seed",
+        type=int,
+        default=0,
+        help="of the first member; each later one has the next (default: %(default)s)",
+    )
+    return parser
+
+
+def train_members(options, fingerprint):
+    """Train what is not trained yet; returns the paths of the checkpoints."""
+    paths = []
+    for i, network in zip(
+        range(options.members), itertools.cycle(options.networks), strict=False
+    ):
+        name = f"{options.name}_{i + 1}"
+        print(f"\nmember {i + 1} of {options.members}: {network}", flush=True)
+        arguments = ["--train", options.train, "--network", network, "--name", name]
+        arguments += ["--seed", options.seed + i]
+        if options.epochs is not None:
+            arguments += ["--epochs", options.epochs]
+        runs.run_once(arguments, fingerprint)
+        paths.append(training.stem_of(name, ".keras"))
+    return paths
+
+
+def compute_growth(probabilities, labels):
+    """Accuracy of the average of every choice of members.
+
+    Args:
+        probabilities: float (members, n, 7).
+        labels: int (n,).
+
+    Returns:
+        A list whose entry k - 1 holds the accuracies of all choices of k members.
+    """
+    growth = []
+    for k in range(1, len(probabilities) + 1):
+        choices = itertools.combinations(range(len(probabilities)), k)
+        growth.append(
+            np.array(
+                [
+                    (
+                        probabilities[list(chosen)].mean(axis=0).argmax(axis=1)
+                        == labels
+                    ).mean()
+                    for chosen in choices
+                ]
+            )
+        )
+    return growth
+
+
+def describe_growth(growth):
+    """The accuracies by number of members, as lines of text."""
+    yield "members  choices  validation accuracy: mean  worst   best"
+    for k, accuracies in enumerate(growth, start=1):
+        yield (
+            f"{k:7}  {len(accuracies):7,}  {accuracies.mean():25.4f}  "
+            f"{accuracies.min():.4f}  {accuracies.max():.4f}"
+        )
+
+
+def plot_growth(growth, title, path):
+    """Draw the accuracy against the number of members, mean and range of choices."""
+    numbers = np.arange(1, len(growth) + 1)
+    figure, panel = plt.subplots(figsize=(5, 4), layout="constrained")
+    color = figures.VALIDATION_COLOR
+    for number, accuracies in zip(numbers, growth, strict=True):
+        panel.plot(
+            np.full(len(accuracies), number),
+            accuracies,
+            "o",
+            color="0.6",
+            markersize=3,
+            label="one choice of members" if number == 1 else None,
+        )
+    means = [accuracies.mean() for accuracies in growth]
+    panel.plot(numbers, means, "o-", color=color, label="mean of all choices")
+    panel.set(xlabel="members averaged", ylabel="validation accuracy", title=title)
+    panel.xaxis.set_major_locator(MaxNLocator(integer=True))
+    panel.grid(alpha=0.3)
+    panel.legend(loc="lower right")
+    figures.save_figure(figure, path)
+
+
+def main():
+    options = build_parser().parse_args()
+    images, labels = data.load_training_faces(options.train)
+    paths = train_members(options, checkpoints.compute_fingerprint(images, labels))
+
+    rows, _ = checkpoints.find_held_out_rows(paths, images, labels)
+    labels = labels[rows]
+    probabilities = np.array(
+        [
+            checkpoints.predict(checkpoints.load_checkpoint(path), images[rows])
+            for path in paths
+        ]
+    )
+    growth = compute_growth(probabilities, labels)
+    print("", *describe_growth(growth), sep="\n")
+
+    title = f"{options.name}: {len(rows):,} validation faces"
+    path = training.PLOTS / f"{options.name}_members.png"
+    plot_growth(growth, title, path)
+    print(f"wrote {path}")
+    confusions = {
+        f"{caption}: accuracy {accuracies[0]:.3f}": (
+            plot_confusion_matrix.compute_confusion(labels, given)
+        )
+        for caption, accuracies, given in (
+            (paths[0].stem, growth[0], probabilities[0]),
+            (f"average of {len(paths)}", growth[-1], probabilities.mean(axis=0)),
+        )
+    }
+    path = training.PLOTS / f"{options.name}_confusion_matrix.png"
+    plot_confusion_matrix.plot_confusions(confusions, title, path)
+    print(f"wrote {path}; next:")
+    print(f"python predict.py {' '.join(map(str, paths))}")
+
+
+if __name__ == "__main__":
+    command.run(main)
