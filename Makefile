@@ -11,10 +11,23 @@ MODEL ?= $(firstword $(wildcard checkpoints/cnn.keras pretrained/cnn.keras))
 
 demo: .venv/installed
 	$(BIN)/python draw_faces.py
-	$(BIN)/python train_cnn.py --train data/drawn/train.csv --name demo_cnn --epochs 12
-	$(BIN)/python train_dnn.py --train data/drawn/train.csv --name demo_dnn --epochs 12
+	$(BIN)/python train_cnn.py --train data/drawn/train.csv --name demo_cnn --epochs 8
+	$(BIN)/python train_dnn.py --train data/drawn/train.csv --name demo_dnn --epochs 8
 	$(BIN)/python predict.py checkpoints/demo_cnn.keras --test data/drawn/test.csv \
 		--labels data/drawn/test_labels.csv --output demo_submission.csv
+
+# The faces shown are drawn ones; data/train.csv is only counted and averaged.
+figures: .venv/installed data/drawn/train.csv
+	$(BIN)/python plot_confusion_matrix.py $(MODEL)
+	$(BIN)/python plot_saliency.py $(MODEL) --train data/drawn/train.csv
+	$(BIN)/python plot_filters.py $(MODEL) --count 64
+	$(BIN)/python plot_filters.py $(MODEL) --layer logits --output plots/cnn_emotions.png
+	$(BIN)/python plot_filters.py $(MODEL) --face 0 --train data/drawn/train.csv \
+		--output plots/cnn_responses.png
+	$(BIN)/python plot_pca.py
+
+data/drawn/train.csv: draw_faces.py .venv/installed
+	$(BIN)/python draw_faces.py
 
 test: .venv/installed-test
 	$(BIN)/ruff check .

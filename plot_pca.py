@@ -23,7 +23,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 
 import draw_faces
-from fer import command, data, figures
+from fer import command, data, figures, flags
 
 # Numbers of components to rebuild from: each about four times the one before.
 NUM_COMPONENTS = (5, 20, 80, 320, 1280)
@@ -38,12 +38,7 @@ def build_parser():
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument(
-        "--train",
-        default="data/train.csv",
-        metavar="PATH",
-        help="labelled faces: a CSV file or a folder (default: %(default)s)",
-    )
+    flags.add_train_flag(parser)
     parser.add_argument(
         "--reconstruct",
         metavar="PATH",

@@ -1,6 +1,11 @@
 """Train a convolutional network on FER2013 and keep its best checkpoint.
 
 python train_cnn.py
+python train_cnn.py --epochs 30 --augmentation erasing --name quick
+
+Reads data/train.csv, writes checkpoints/cnn.keras, .csv (log), .json (record) and
+plots/cnn_history.png. README.md says how long that takes and what accuracy it
+reaches; networks/ holds the networks with their recipes.
 """
 
 import networks

@@ -31,12 +31,7 @@ def build_parser():
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     add = parser.add_argument
-    add(
-        "--train",
-        default="data/train.csv",
-        metavar="PATH",
-        help="labelled faces: a CSV file or a folder (default: %(default)s)",
-    )
+    flags.add_train_flag(parser)
     add(
         "--members",
         type=flags.positive_integer,

@@ -4,4 +4,3 @@ import os
 
 # TensorFlow greets with pages of notes about the processor; warnings still show.
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")

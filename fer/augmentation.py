@@ -120,6 +120,14 @@ class FaceGenerator(ImageDataGenerator):
             x[top : top + height, left : left + width] = level
         return x
 
+    def change(self, images, rng):
+        """Change each face of uint8 (n, 48, 48, 1) as `rng` draws; float32."""
+        faces = images.astype("float32")
+        for i, face in enumerate(faces):
+            transform = self.draw_transform(rng, size=face.shape[0])
+            faces[i] = self.apply_transform(face, transform)
+        return faces
+
 
 class AugmentedFaces(keras.utils.PyDataset):
     """The training batches of one epoch after another.
@@ -156,8 +164,4 @@ class AugmentedFaces(keras.utils.PyDataset):
         )
         rows = np.array_split(order, self.num_batches)[index]
         rng = np.random.default_rng((self.seed, self.epoch, index))
-        faces = self.images[rows].astype("float32")
-        for i, face in enumerate(faces):
-            transform = self.generator.draw_transform(rng, size=face.shape[0])
-            faces[i] = self.generator.apply_transform(face, transform)
-        return faces, self.targets[rows]
+        return self.generator.change(self.images[rows], rng), self.targets[rows]

@@ -86,6 +86,8 @@ class StateKeeper(keras.callbacks.Callback):
         if "val_accuracy" in logs:
             row["val_accuracy"] = float(logs["val_accuracy"])
             row["val_loss"] = float(logs["val_loss"])
+        # What else a script measures, such as the precision of pseudo-labels.
+        row |= {name: float(logs[name]) for name in logs if name not in row}
         self.history.append(row)
         if self.best_epoch() == row["epoch"]:
             self.best_weights = self.model.get_weights()
@@ -118,7 +120,13 @@ class StateKeeper(keras.callbacks.Callback):
             ("variable", self.variables()),
             ("optimizer", self.model.optimizer.variables),
         ):
-            for variable, value in zip(variables, select(arrays, prefix), strict=True):
+            values = select(arrays, prefix)
+            if [v.shape for v in values] != [tuple(v.shape) for v in variables]:
+                raise InputError(
+                    f"{self.path}: expected the state of this network, found that of "
+                    "another; its code has changed, so start anew without --resume"
+                )
+            for variable, value in zip(variables, values, strict=True):
                 variable.assign(value)
         kind, *rest = document["numpy_random"]
         np.random.set_state((kind, arrays["numpy_random"], *rest))

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import warnings
 from pathlib import Path
 
 import keras
@@ -31,7 +32,10 @@ def load_checkpoint(path):
             "train one with train_cnn.py"
         )
     try:
-        model = keras.models.load_model(path, compile=False)
+        with warnings.catch_warnings():
+            # Keras only warns where it leaves layers without their weights.
+            warnings.simplefilter("error", UserWarning)
+            model = keras.models.load_model(path, compile=False)
     except Exception as error:
         raise InputError(
             f"{path}: expected a checkpoint of this project, found a file that Keras "

@@ -11,12 +11,16 @@ def run(main):
     """Run the `main` of a script; a user's mistake becomes one line and exit code 2.
 
     A full disk, a missing file or a folder without permission are the user's to
-    mend as well; every other exception is ours and keeps its traceback.
+    mend as well, and Ctrl-C is what the user wants; every other exception is ours and
+    keeps its traceback.
     """
     try:
         main()
     except InputError as error:
         sys.exit(fail(error))
+    except KeyboardInterrupt:
+        # 128 and the number of the signal, as shells and the training scripts say it.
+        sys.exit(130)
     except OSError as error:
         where = f"{error.filename}: " if error.filename else ""
         sys.exit(fail(f"{where}{error.strerror or error}"))

@@ -10,6 +10,16 @@ from fer.normalization import NORMALIZATIONS
 PRECISIONS = ("auto", "float32", "mixed_bfloat16")
 
 
+def add_train_flag(parser):
+    """The flag by which every script is told its labelled faces."""
+    parser.add_argument(
+        "--train",
+        default="data/train.csv",
+        metavar="PATH",
+        help="labelled faces: a CSV file or a folder (default: %(default)s)",
+    )
+
+
 def build_parser(description, name, network_names, recipe):
     """The flags that every training script shares.
 
@@ -23,12 +33,7 @@ def build_parser(description, name, network_names, recipe):
         description=description, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     add = parser.add_argument
-    add(
-        "--train",
-        default="data/train.csv",
-        metavar="PATH",
-        help="labelled faces: a CSV file or a folder (default: %(default)s)",
-    )
+    add_train_flag(parser)
     add(
         "--network",
         default=network_names[0],

@@ -31,7 +31,7 @@ RECORDED_PACKAGES = ("keras", "tensorflow", "jax", "torch", "numpy", "scipy")
 SPLIT_SEED = 0
 
 
-def train(build, recipe, options):
+def train(build, recipe, options, run_epochs=None):
     """Train a network as the flags say and write the files of the run.
 
     Writes checkpoints/<name>.keras, .csv and .json and plots/<name>_history.png, all
@@ -42,6 +42,7 @@ def train(build, recipe, options):
         build: function from a normalization layer to an uncompiled model.
         recipe: of the network, for what the flags do not say.
         options: the parsed flags of `fer.flags.build_parser`.
+        run_epochs: function with the arguments of `fit` to take its place, or None.
 
     Returns:
         The record that was written to checkpoints/<name>.json.
@@ -52,10 +53,10 @@ def train(build, recipe, options):
     recipe = flags.override(recipe, options)
     with locked(stem_of(options.name, ".lock")):
         remove_leftovers(stem_of(options.name, ".state"))
-        return train_locked(build, recipe, options)
+        return train_locked(build, recipe, options, run_epochs or fit)
 
 
-def train_locked(build, recipe, options):
+def train_locked(build, recipe, options, run_epochs):
     """`train`, once no other run of the name can interfere."""
     parts = load_parts(options)
     precision, reason = choose_precision(options.precision)
@@ -73,7 +74,7 @@ def train_locked(build, recipe, options):
     state_path = stem_of(options.name, ".state")
     keeper = StateKeeper(state_path, settings, recipe, batches, saved)
     if not keeper.is_finished():
-        fit(model, batches, parts, keeper)
+        run_epochs(model, batches, parts, keeper)
     else:
         record = load_finished_record(options.name, settings)
         if record is not None:
