@@ -85,7 +85,7 @@ def plot_history(history, title, path):
             panel.annotate(
                 f"best epoch {best['epoch']:.0f}\n{best[f'val_{quantity}']:.3f}",
                 (best["epoch"], best[f"val_{quantity}"]),
-                xytext=(-8, -28 if quantity == "accuracy" else 18),
+                xytext=(-8, -55 if quantity == "accuracy" else 25),
                 textcoords="offset points",
                 horizontalalignment="right",
             )
