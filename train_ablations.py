@@ -226,8 +226,10 @@ def plot_curves(experiments, histories, title, path):
         panels.flat, experiments.items(), strict=True
     ):
         for i, (label, cell) in enumerate(cells.items()):
-            plot_band(panel, histories[cell], "val_accuracy", f"C{i}", "-", label)
-            plot_band(panel, histories[cell], "accuracy", f"C{i}", ":", None)
+            figures.plot_band(
+                panel, histories[cell], "val_accuracy", f"C{i}", "-", label
+            )
+            figures.plot_band(panel, histories[cell], "accuracy", f"C{i}", ":", None)
         panel.set(title=experiment, xlabel="epoch")
         panel.grid(alpha=0.3)
         panel.legend(fontsize="small")
@@ -235,16 +237,6 @@ def plot_curves(experiments, histories, title, path):
         panel.set_ylabel("accuracy: validation (lines), training (dots)")
     figure.suptitle(title)
     figures.save_figure(figure, path)
-
-
-def plot_band(panel, histories, quantity, color, line_style, label):
-    """Draw the mean over seeds, and the range of the seeds as a band."""
-    seeds = pd.concat(histories).groupby("epoch")[quantity]
-    means = seeds.mean()
-    # Markers keep short runs visible.
-    style = {"color": color, "linestyle": line_style, "marker": "o", "markersize": 2}
-    panel.plot(means.index, means, label=label, **style)
-    panel.fill_between(means.index, seeds.min(), seeds.max(), color=color, alpha=0.15)
 
 
 def main():

@@ -60,7 +60,6 @@ from fer.command import InputError
 from fer.files import replacing
 from fer.precision import choose_precision
 from fer.recipes import Recipe
-from train_ablations import plot_band
 
 NAMES = {
     "supervised": "supervised",
@@ -128,12 +127,7 @@ def build_parser():
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     add = parser.add_argument
-    add(
-        "--train",
-        default="data/train.csv",
-        metavar="PATH",
-        help="labelled faces: a CSV file or a folder (default: %(default)s)",
-    )
+    flags.add_train_flag(parser)
     add(
         "--network",
         default="small",
@@ -657,7 +651,7 @@ def plot_precision(panel, histories):
         color, line_style = STYLES[cell.method]
         label = None if cell.method in named else NAMES[cell.method]
         named.add(cell.method)
-        plot_band(panel, seeds, "pseudo_precision", color, line_style, label)
+        figures.plot_band(panel, seeds, "pseudo_precision", color, line_style, label)
         means = pd.concat(seeds).groupby("epoch")["pseudo_precision"].mean().dropna()
         panel.annotate(
             f"{100 * cell.labelled:g} %",

@@ -7,6 +7,7 @@ import matplotlib
 matplotlib.use("Agg")
 
 import matplotlib.pyplot as plt  # noqa: E402
+import pandas as pd  # noqa: E402
 
 from fer.command import InputError  # noqa: E402
 from fer.files import replacing  # noqa: E402
@@ -95,3 +96,13 @@ def plot_history(history, title, path):
         panel.legend()
     figure.suptitle(title)
     save_figure(figure, path)
+
+
+def plot_band(panel, histories, quantity, color, line_style, label):
+    """Draw the mean over seeds, and the range of the seeds as a band."""
+    seeds = pd.concat(histories).groupby("epoch")[quantity]
+    means = seeds.mean()
+    # Markers keep short runs visible.
+    style = {"color": color, "linestyle": line_style, "marker": "o", "markersize": 2}
+    panel.plot(means.index, means, label=label, **style)
+    panel.fill_between(means.index, seeds.min(), seeds.max(), color=color, alpha=0.15)
