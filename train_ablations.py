@@ -167,25 +167,6 @@ def compute_recall(labels, predictions, label):
     return given.mean() if len(given) else np.nan
 
 
-def summarize(measurements):
-    """Mean and sample standard deviation over the seeds, one row per cell.
-
-    Args:
-        measurements: data frame with the columns of `Cell`, seed and `MEASURES`.
-
-    Returns:
-        Data frame in the order of the cells' first appearance, with the columns of
-        `Cell`, seeds, and for each measure itself and <measure>_deviation (NaN for a
-        single seed).
-    """
-    cells = measurements.groupby(list(Cell._fields), sort=False)
-    table = cells.size().rename("seeds").to_frame()
-    for measure in MEASURES:
-        table[measure] = cells[measure].mean()
-        table[f"{measure}_deviation"] = cells[measure].std()
-    return table.reset_index()
-
-
 def describe(table):
     """The table in Markdown, as lines of text."""
     columns = ["augmentation", "normalization", "class weights", *MEASURES.values()]
@@ -262,7 +243,7 @@ def main():
         numbers = measure_run(record, history, images, labels)
         measurements.append({**cell._asdict(), "seed": seed, **numbers})
 
-    table = summarize(pd.DataFrame(measurements))
+    table = runs.summarize(pd.DataFrame(measurements), Cell._fields, MEASURES)
     print("", *describe(table), sep="\n")
     path = training.PLOTS / f"{options.name}.csv"
     with replacing(path) as temporary:

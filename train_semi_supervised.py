@@ -562,25 +562,6 @@ def add_gain(measurements):
     return measurements.assign(gain=gain.where(joined["method"] != "supervised"))
 
 
-def summarize(measurements):
-    """Mean and sample standard deviation over the seeds, one row per cell.
-
-    Args:
-        measurements: data frame with the columns of `Cell`, seed and `MEASURES`.
-
-    Returns:
-        Data frame in the order of the cells' first appearance, with the columns of
-        `Cell`, seeds, and for each measure itself and <measure>_deviation (NaN for a
-        single seed).
-    """
-    cells = measurements.groupby(list(Cell._fields), sort=False)
-    table = cells.size().rename("seeds").to_frame()
-    for measure in MEASURES:
-        table[measure] = cells[measure].mean()
-        table[f"{measure}_deviation"] = cells[measure].std()
-    return table.reset_index()
-
-
 def describe(table):
     """The table in Markdown, as lines of text."""
     columns = ["labels", "method", *MEASURES.values()]
@@ -692,7 +673,7 @@ def main():
         return
 
     measurements = add_gain(pd.DataFrame(measurements))
-    table = summarize(measurements)
+    table = runs.summarize(measurements, Cell._fields, MEASURES)
     print("", *describe(table), sep="\n")
     path = training.PLOTS / f"{options.name}.csv"
     with replacing(path) as temporary:

@@ -70,3 +70,24 @@ def run(command):
         signal.signal(number, handler)
     # A process that a signal ended reports it as a negative number.
     return status if status >= 0 else 128 - status
+
+
+def summarize(measurements, cell_columns, measures):
+    """Mean and sample standard deviation over the seeds, one row per cell.
+
+    Args:
+        measurements: data frame with the columns of a cell, seed and the measures.
+        cell_columns: names of the columns that tell the cells apart.
+        measures: names of the columns of numbers.
+
+    Returns:
+        Data frame in the order of the cells' first appearance, with the columns of
+        a cell, seeds, and for each measure itself and <measure>_deviation (NaN for a
+        single seed).
+    """
+    cells = measurements.groupby(list(cell_columns), sort=False)
+    table = cells.size().rename("seeds").to_frame()
+    for measure in measures:
+        table[measure] = cells[measure].mean()
+        table[f"{measure}_deviation"] = cells[measure].std()
+    return table.reset_index()

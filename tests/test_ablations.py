@@ -6,6 +6,7 @@ import pytest
 from conftest import run_script
 
 import train_ablations
+from fer import runs
 from fer.augmentation import AUGMENTATIONS
 from fer.normalization import NORMALIZATIONS
 from train_ablations import BOTH, NEITHER, Cell
@@ -52,9 +53,13 @@ def measurement(cell, seed, accuracy):
     return {**cell._asdict(), "seed": seed, **numbers, "val_accuracy": accuracy}
 
 
+def summarize(measurements):
+    return runs.summarize(measurements, Cell._fields, train_ablations.MEASURES)
+
+
 def test_mean_and_sample_deviation_over_the_seeds():
     accuracies = {BOTH: (0.5, 0.6, 0.7), NEITHER: (0.25, 0.25, 0.25)}
-    table = train_ablations.summarize(
+    table = summarize(
         pd.DataFrame(
             measurement(cell, seed, accuracy)
             for cell, values in accuracies.items()
@@ -72,7 +77,7 @@ def test_mean_and_sample_deviation_over_the_seeds():
 
 
 def test_one_seed_has_no_deviation():
-    table = train_ablations.summarize(pd.DataFrame([measurement(BOTH, 0, 0.5)]))
+    table = summarize(pd.DataFrame([measurement(BOTH, 0, 0.5)]))
     assert table["val_accuracy_deviation"].isna().all()
     assert "±" not in "".join(train_ablations.describe(table))
 

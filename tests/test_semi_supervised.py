@@ -260,7 +260,8 @@ def test_gain_is_over_supervised_with_the_same_labels():
     np.testing.assert_array_equal(
         measurements["gain"], [np.nan, np.nan, 0.125, 0.25, np.nan]
     )
-    table = train_semi_supervised.summarize(measurements)
+    measures = train_semi_supervised.MEASURES
+    table = runs.summarize(measurements, Cell._fields, measures)
     header, rule, supervised, fixmatch, _ = train_semi_supervised.describe(table)
     assert header.count("|") == rule.count("|") == fixmatch.count("|")
     assert supervised.startswith("| 10 % | supervised | 0.375 ± 0.177 |  |  |")
