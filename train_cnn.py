@@ -18,7 +18,8 @@ def main():
     parser = flags.build_parser(__doc__, "cnn", networks.NAMES, recipe)
     options = parser.parse_args()
     network = networks.load(options.network)
-    training.train(network.build_cnn, network.CNN_RECIPE, options)
+    recipe = networks.load(options.recipe or options.network).CNN_RECIPE
+    training.train(network.build_cnn, recipe, options)
 
 
 if __name__ == "__main__":

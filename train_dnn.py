@@ -25,10 +25,10 @@ def main():
         "(default: the DNN of --network)",
     )
     options = parser.parse_args()
-    network = networks.load(options.network)
+    recipe = networks.load(options.recipe or options.network).DNN_RECIPE
     # The description is what --resume compares: another --match is another network.
     build, options.network = dense.find_dnn(options.network, options.match)
-    training.train(build, network.DNN_RECIPE, options)
+    training.train(build, recipe, options)
 
 
 if __name__ == "__main__":

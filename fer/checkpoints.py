@@ -117,6 +117,18 @@ def compute_fingerprint(images, labels):
     return hashlib.sha256(images.tobytes() + labels.tobytes()).hexdigest()
 
 
+def compute_digest(path):
+    """The sha256 of a file.
+
+    Raises:
+        InputError: there is no such file.
+    """
+    try:
+        return hashlib.sha256(Path(path).read_bytes()).hexdigest()
+    except OSError as error:
+        raise InputError(f"cannot read {path}: {error.strerror}") from error
+
+
 def predict(model, images, tta=False):
     """Predict the emotions of faces.
 

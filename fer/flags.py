@@ -7,6 +7,7 @@ import math
 from fer.augmentation import AUGMENTATIONS
 from fer.normalization import NORMALIZATIONS
 
+OPTIMIZERS = ("sgd", "adam")
 PRECISIONS = ("auto", "float32", "mixed_bfloat16")
 
 
@@ -41,6 +42,12 @@ def build_parser(description, name, network_names, recipe):
         help="a file of networks/ (default: %(default)s)",
     )
     add(
+        "--recipe",
+        choices=network_names,
+        metavar="NETWORK",
+        help="train as this network is trained (default: as --network is)",
+    )
+    add(
         "--name",
         default=name,
         help="stem of checkpoints/NAME.* and plots/NAME_history.png "
@@ -50,6 +57,13 @@ def build_parser(description, name, network_names, recipe):
         ("epochs", positive_integer, "passes over the training faces"),
         ("batch_size", positive_integer, "faces per step"),
         ("learning_rate", positive_number, "highest rate of the schedule"),
+        (
+            "weight_decay",
+            number_from_zero,
+            "decoupled, taken off each step",
+        ),
+        ("label_smoothing", fraction, "share of a target spread over all emotions"),
+        ("mixup", number_from_zero, "how strongly faces are blended in pairs"),
     ):
         add(
             f"--{flag.replace('_', '-')}",
@@ -58,6 +72,7 @@ def build_parser(description, name, network_names, recipe):
             help=f"{text} (default: of the recipe, {getattr(recipe, flag)})",
         )
     for flag, choices, text in (
+        ("optimizer", OPTIMIZERS, "sgd has Nesterov momentum 0.9"),
         ("augmentation", AUGMENTATIONS, "random changes of the training faces"),
         ("normalization", NORMALIZATIONS, "scaling of the pixels inside the model"),
     ):
@@ -66,6 +81,13 @@ def build_parser(description, name, network_names, recipe):
             choices=list(choices),
             help=f"{text} (default: of the recipe, {getattr(recipe, flag)})",
         )
+    add(
+        "--teachers",
+        nargs="+",
+        metavar="CHECKPOINT",
+        help="distil: half of every target is the average answer of these checkpoints "
+        "(default: none)",
+    )
     add(
         "--class-weights",
         action="store_const",
@@ -111,6 +133,14 @@ def positive_number(text):
     number = float(text)
     if not (0 < number < math.inf):
         raise argparse.ArgumentTypeError(f"expected a number above 0, found {text}")
+    return number
+
+
+def number_from_zero(text):
+    """An argparse type: a finite number, zero or above."""
+    number = float(text)
+    if not (0 <= number < math.inf):
+        raise argparse.ArgumentTypeError(f"expected 0 or more, found {text}")
     return number
 
 

@@ -26,6 +26,10 @@ class Recipe:
         weight_decay: share of each kernel taken off per step and unit of learning
             rate (decoupled; SGD coupled with momentum 0.9 needs a tenth of it).
         label_smoothing: share of the target spread over all emotions, in [0, 1).
+        mixup: how strongly faces are blended in pairs, 0 for not at all; see
+            `fer.augmentation.AugmentedFaces`.
+        teachers: paths of checkpoints whose average answer is half of every target
+            (Hinton et al. 2015, arXiv 1503.02531).
         augmentation: a name of `fer.augmentation.AUGMENTATIONS`.
         normalization: a name of `fer.normalization.NORMALIZATIONS`.
         class_weights: whether the loss weighs every emotion the same in all.
@@ -40,6 +44,8 @@ class Recipe:
     decay: float = 0.0
     weight_decay: float = 0.0
     label_smoothing: float = 0.0
+    mixup: float = 0.0
+    teachers: tuple = ()
     augmentation: str = "geometric"
     normalization: str = "standard"
     class_weights: bool = False

@@ -49,7 +49,8 @@ def parse(arguments):
 
 def is_finished(options, fingerprint):
     """Whether checkpoint and record of exactly this run are there."""
-    recipe = flags.override(networks.load(options.network).CNN_RECIPE, options)
+    recipe = networks.load(options.recipe or options.network).CNN_RECIPE
+    recipe = flags.override(recipe, options)
     precision, _ = choose_precision(options.precision)
     settings = training.describe_settings(options, recipe, fingerprint, precision)
     return training.load_finished_record(options.name, settings) is not None

@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 from sklearn.utils.class_weight import compute_class_weight
 
-from fer import checkpoints, data, figures, flags
+from fer import checkpoints, complexity, data, figures, flags
 from fer.augmentation import AUGMENTATIONS, AugmentedFaces, FaceGenerator
 from fer.callbacks import Progress, StateKeeper, StopOnNaN, StopOnSignal
 from fer.command import InputError
@@ -64,10 +64,11 @@ def train_locked(build, recipe, options, run_epochs):
     settings = describe_settings(options, recipe, fingerprint, precision)
     saved = find_state(options, recipe, settings)
 
+    # Before the seed is set: loading teachers draws random numbers.
+    batches = make_batches(parts, recipe, options.seed)
     keras.utils.set_random_seed(options.seed)
     keras.config.set_dtype_policy(precision)
     model = build(build_normalization(recipe.normalization, parts.train_images))
-    batches = make_batches(parts, recipe, options.seed)
     compile_model(model, recipe, batches.num_batches)
     print_header(model, recipe, options, parts, reason)
 
@@ -94,6 +95,12 @@ def train_locked(build, recipe, options, run_epochs):
         "best_epoch": keeper.best_epoch(),
         "val_accuracy": None,
         "kept": "best validation accuracy" if options.validation else "last epoch",
+        # Of the forward and the backward pass: a multiply-add is two operations, and
+        # the gradients of inputs and of weights cost a forward pass each.
+        "training_operations": 6
+        * complexity.count_multiply_adds(trained)
+        * len(parts.train_rows)
+        * len(keeper.history),
         **measure_speed(keeper.history, len(parts.train_rows)),
         "versions": read_versions(),
         "validation_rows": parts.validation_rows.tolist(),
@@ -111,6 +118,9 @@ def describe_settings(options, recipe, fingerprint, precision):
         "faces": fingerprint,
         "precision": precision,
         **dataclasses.asdict(recipe),
+        "teachers": {
+            str(path): checkpoints.compute_digest(path) for path in recipe.teachers
+        },
     }
     # JSON knows only text as keys of an object, and no tuples.
     return json.loads(json.dumps(settings))
@@ -145,11 +155,40 @@ def make_batches(parts, recipe, seed):
     """The augmented batches of the training part."""
     return AugmentedFaces(
         parts.train_images,
-        parts.targets(parts.train_rows),
+        make_targets(parts, recipe.teachers),
         recipe.batch_size,
         FaceGenerator(**AUGMENTATIONS[recipe.augmentation]),
         seed,
+        recipe.mixup,
     )
+
+
+def make_targets(parts, teachers):
+    """The targets of the training part: its labels, or halfway to the teachers' answer.
+
+    Raises:
+        InputError: a teacher was trained on faces that are held out here, so that
+            validation would be no test of its pupil.
+    """
+    targets = parts.targets(parts.train_rows)
+    if not teachers:
+        return targets
+    held_out, warning = checkpoints.find_held_out_rows(
+        teachers, parts.images, parts.labels
+    )
+    rows = parts.validation_rows
+    if len(rows) and (warning or not np.isin(rows, held_out).all()):
+        raise InputError(
+            "expected teachers that never saw the validation faces, found that "
+            f"{warning or 'they hold out fewer'}; take some that were trained on the "
+            "same faces with the same --validation"
+        )
+    answers = []
+    for path in teachers:
+        print(f"asking    {path} about every training face", flush=True)
+        teacher = checkpoints.load_checkpoint(path)
+        answers.append(checkpoints.predict(teacher, parts.train_images, tta=True))
+    return (targets + np.mean(answers, axis=0)) / 2
 
 
 def stem_of(name, suffix):

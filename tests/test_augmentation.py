@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from fer.augmentation import AUGMENTATIONS, AugmentedFaces, FaceGenerator
+from fer.augmentation import AUGMENTATIONS, AugmentedFaces, FaceGenerator, mix
 
 
 def make_faces(augmentation, seed=0, batch_size=4, count=10):
@@ -59,3 +59,25 @@ def test_erasing_puts_one_rectangle_of_one_level():
     assert (face == -1).all()
     assert (erased != -1).sum() == height * width
     assert (erased[top : top + height, left : left + width] == level).all()
+
+
+def test_mixup_blends_a_face_and_its_target_alike():
+    """Faces that are constant and say so in their target stay on that line."""
+    targets = np.eye(7, dtype="float32")[np.arange(64) % 7]
+    levels = np.arange(7, dtype="float32") * 40
+    faces = np.broadcast_to(
+        (targets @ levels)[:, None, None, None], (64, 48, 48, 1)
+    ).astype("float32")
+    mixed, mixed_targets = mix(faces, targets, 0.5, np.random.default_rng(0))
+    assert np.allclose(mixed[:, 0, 0, 0], mixed_targets @ levels, atol=1e-3)
+    assert np.allclose(mixed_targets.sum(axis=1), 1)
+    assert (mixed_targets.argmax(axis=1) == targets.argmax(axis=1)).all()
+    assert 0.55 < mixed_targets.max(axis=1).mean() < 0.95
+
+
+def test_mixup_changes_nothing_that_was_drawn_before_it():
+    plain, mixed = make_faces("geometric"), make_faces("geometric")
+    mixed.mixup = 0.3
+    (faces, targets), (blends, blend_targets) = plain[1], mixed[1]
+    first = blend_targets @ targets.T
+    assert np.allclose(np.tensordot(first, faces, axes=1), blends, atol=1e-2)

@@ -1,5 +1,6 @@
 """The three main scripts, end to end on drawn faces, as a user runs them."""
 
+import hashlib
 import json
 import subprocess
 import sys
@@ -9,6 +10,7 @@ import pandas as pd
 import pytest
 from conftest import ROOT, run_script
 
+import networks
 from fer import data
 
 SCRIPTS = sorted(
@@ -161,3 +163,33 @@ def test_a_failing_training_touches_nothing(trained, drawn, tmp_path):
         assert expected in process.stderr.splitlines()[-1]
         assert not list(tmp_path.glob("checkpoints/*.keras"))
         assert not list(tmp_path.glob("plots/*"))
+
+
+def test_a_pupil_learns_from_teachers_that_saw_no_validation_face(
+    trained, drawn, tmp_path
+):
+    teacher = trained / "checkpoints/small_run.keras"
+    arguments = ["--train", drawn / "train.csv", "--epochs", 1, "--teachers", teacher]
+    process = run_script("train_cnn.py", *arguments, cwd=tmp_path)
+    assert "asking" in process.stdout
+    record = json.loads((tmp_path / "checkpoints/cnn.json").read_text())
+    digest = hashlib.sha256(teacher.read_bytes()).hexdigest()
+    assert record["settings"]["teachers"] == {str(teacher): digest}
+
+    # With a fifth held out instead of a tenth the teacher knows half of them.
+    arguments += ["--validation", 0.2, "--name", "refused"]
+    process = run_script("train_cnn.py", *arguments, cwd=tmp_path, status=2)
+    assert "never saw the validation faces" in process.stderr
+    assert not (tmp_path / "checkpoints/refused.keras").exists()
+
+
+def test_a_network_can_be_trained_as_another_one_is(drawn, tmp_path):
+    arguments = ["--train", drawn / "train.csv", "--epochs", 1]
+    arguments += ["--network", "small", "--recipe", "vgg", "--mixup", 0.2]
+    run_script("train_cnn.py", *arguments, cwd=tmp_path)
+    settings = json.loads((tmp_path / "checkpoints/cnn.json").read_text())["settings"]
+    assert settings["network"] == "small"
+    assert settings["mixup"] == 0.2
+    vgg = networks.load("vgg").CNN_RECIPE
+    assert settings["optimizer"] == vgg.optimizer == "sgd"
+    assert settings["weight_decay"] == vgg.weight_decay

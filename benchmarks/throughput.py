@@ -1,0 +1,179 @@
+"""Time whole epochs: a plain Keras script, this project, and what the processor can do.
+
+    python benchmarks/throughput.py
+
+Four measurements in one go, each in a process of its own and on every face of --train:
+
+plain      `large_kernel` as a Keras tutorial trains it: float32, `model.fit` over
+           `ImageDataGenerator.flow`.
+ours       the same network, batch size and augmentation through train_cnn.py.
+default    the default network through train_cnn.py.
+matrix     products of two 4096 x 4096 matrices in train_cnn.py's precision.
+
+All epochs end with the validation faces. Of --epochs the fastest counts, so that
+neither the start of the process nor a busy moment of the machine does. Operations are
+6 x multiply-adds x training faces: forward, and two gradients. Prints the times, the
+speed-up of ours over plain and the share of the matrix rate that the default network
+reaches. Writes nothing. Needs TensorFlow.
+"""
+
+import argparse
+import json
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT))
+
+import keras  # noqa: E402
+import numpy as np  # noqa: E402
+import pandas as pd  # noqa: E402
+
+import networks  # noqa: E402
+from fer import command, complexity, data, flags, training  # noqa: E402
+from fer.augmentation import AUGMENTATIONS, ImageDataGenerator  # noqa: E402
+from fer.precision import choose_precision  # noqa: E402
+
+NETWORK = "large_kernel"
+MATRIX_SIZE = 4096
+MATRIX_PRODUCTS = 20
+
+
+def build_parser():
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    add = parser.add_argument
+    flags.add_train_flag(parser)
+    add(
+        "--epochs",
+        type=flags.positive_integer,
+        default=3,
+        metavar="NUMBER",
+        help="of each training, the fastest of which counts (default: %(default)s)",
+    )
+    add("--measure", choices=["plain", "matrix"], help=argparse.SUPPRESS)
+    return parser
+
+
+def time_plain(train, epochs):
+    """Seconds of every epoch of the plain script."""
+    images, labels = data.load_training_faces(train)
+    train_rows, validation_rows = data.split(images, labels, 0.1, training.SPLIT_SEED)
+    targets = keras.utils.to_categorical(labels, len(data.EMOTIONS))
+    network = networks.load(NETWORK)
+    model = network.build_cnn()
+    model.compile("adam", "categorical_crossentropy", metrics=["accuracy"])
+    generator = ImageDataGenerator(**AUGMENTATIONS[network.CNN_RECIPE.augmentation])
+    clock = Clock()
+    model.fit(
+        generator.flow(
+            images[train_rows],
+            targets[train_rows],
+            batch_size=network.CNN_RECIPE.batch_size,
+        ),
+        validation_data=(images[validation_rows], targets[validation_rows]),
+        epochs=epochs,
+        verbose=0,
+        callbacks=[clock],
+    )
+    return clock.seconds
+
+
+class Clock(keras.callbacks.Callback):
+    """Takes the time of every epoch, validation included."""
+
+    def __init__(self):
+        super().__init__()
+        self.seconds = []
+
+    def on_epoch_begin(self, epoch, logs=None):
+        self.start = time.perf_counter()
+
+    def on_epoch_end(self, epoch, logs=None):
+        self.seconds.append(time.perf_counter() - self.start)
+
+
+def time_matrix():
+    """Seconds of every product of two square matrices."""
+    precision, _ = choose_precision("auto")
+    dtype = precision.removeprefix("mixed_")
+    shape = (MATRIX_SIZE, MATRIX_SIZE)
+    matrix = keras.random.normal(shape, dtype=dtype, seed=0)
+    seconds = []
+    for _ in range(MATRIX_PRODUCTS):
+        start = time.perf_counter()
+        product = keras.ops.matmul(matrix, matrix)
+        # Brings the result here, and so waits for it.
+        np.asarray(product[0, 0])
+        seconds.append(time.perf_counter() - start)
+    return seconds
+
+
+def run_measurement(name, options):
+    """Run one of the measurements in a process of its own; returns its seconds."""
+    arguments = ["--measure", name, "--train", options.train]
+    arguments += ["--epochs", str(options.epochs)]
+    result = subprocess.run(
+        [sys.executable, __file__, *arguments], stdout=subprocess.PIPE, check=True
+    )
+    return json.loads(result.stdout)
+
+
+def run_ours(network, options):
+    """Train through train_cnn.py in a folder of its own; returns seconds per epoch."""
+    with tempfile.TemporaryDirectory() as folder:
+        subprocess.run(
+            [sys.executable, ROOT / "train_cnn.py", "--train", options.train]
+            + ["--network", network, "--epochs", str(options.epochs)],
+            cwd=folder,
+            stdout=sys.stderr,
+            check=True,
+        )
+        return pd.read_csv(Path(folder) / training.stem_of("cnn", ".csv"))["seconds"]
+
+
+def count_operations(network, num_faces):
+    """Operations of one epoch."""
+    model = networks.load(network).build_cnn()
+    return 6 * complexity.count_multiply_adds(model) * num_faces
+
+
+def main():
+    options = build_parser().parse_args()
+    options.train = str(Path(options.train).resolve())
+    if options.measure == "plain":
+        print(json.dumps(time_plain(options.train, options.epochs)))
+        return
+    if options.measure == "matrix":
+        print(json.dumps(time_matrix()))
+        return
+    images, labels = data.load_training_faces(options.train)
+    train_rows, _ = data.split(images, labels, 0.1, training.SPLIT_SEED)
+    default = networks.NAMES[0]
+    rates = {}
+    for name, network, measure in (
+        ("plain", NETWORK, lambda: run_measurement("plain", options)),
+        ("ours", NETWORK, lambda: run_ours(NETWORK, options)),
+        ("default", default, lambda: run_ours(default, options)),
+    ):
+        seconds = min(measure())
+        rates[name] = count_operations(network, len(train_rows)) / seconds
+        print(
+            f"{name:8} {network:13} {seconds:6.1f} s an epoch, "
+            f"{len(train_rows) / seconds:6,.0f} faces a second, "
+            f"{rates[name] / 1e9:5.0f} GFLOP/s",
+            flush=True,
+        )
+    matrix_seconds = np.median(run_measurement("matrix", options))
+    matrix_rate = 2 * MATRIX_SIZE**3 / matrix_seconds
+    print(f"matrix   {MATRIX_SIZE} x {MATRIX_SIZE} {matrix_rate / 1e9:45.0f} GFLOP/s")
+    print(f"\nours / plain      {rates['ours'] / rates['plain']:.2f}")
+    print(f"default / matrix  {rates['default'] / matrix_rate:.0%}")
+
+
+if __name__ == "__main__":
+    command.run(main)
