@@ -4,6 +4,8 @@ import dataclasses
 import json
 import math
 import platform
+import shlex
+import sys
 from importlib import metadata
 from pathlib import Path
 
@@ -89,6 +91,7 @@ def train_locked(build, recipe, options, run_epochs):
     record = {
         "name": options.name,
         "settings": settings,
+        "command": shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]]),
         "train": str(options.train),
         **count_parameters(trained),
         "epochs_trained": len(keeper.history),
