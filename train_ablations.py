@@ -1,10 +1,10 @@
-"""Measure what normalization, augmentation and class weights each contribute.
+"""Measure what normalization, augmentation and the rest of a recipe each contribute.
 
     python train_ablations.py                  # neither, each alone, both
     python train_ablations.py --ingredients    # and every ingredient by itself
 
 Trains --network once for every cell and seed, as `train_cnn.py` does, in 12 runs or,
-with --ingredients, 33. All hold out the same validation faces. The same command again
+with --ingredients, 51. All hold out the same validation faces. The same command again
 continues where it was stopped and trains no finished run a second time; more --seeds
 add to what is there.
 
@@ -17,16 +17,12 @@ dropout, so that the gap may be negative. FER2013's validation part has some 44 
 of disgust: one of them is two points of recall.
 """
 
-import argparse
 from typing import NamedTuple
 
 import matplotlib.pyplot as plt
 import numpy as np
-import pandas as pd
 
-import networks
 from fer import checkpoints, command, data, figures, flags, runs, training
-from fer.files import replacing
 
 DISGUST = data.EMOTIONS.index("disgust")
 MEASURES = {
@@ -39,11 +35,11 @@ MEASURES = {
 
 
 class Cell(NamedTuple):
-    """What differs between the runs."""
+    """What differs between the runs; other changes are flags of train_cnn.py."""
 
     augmentation: str
     normalization: str
-    class_weights: bool = False
+    changes: str = ""
 
 
 # What the reports call augmentation is flip, rotation, shift and zoom: `geometric`.
@@ -67,6 +63,7 @@ INGREDIENTS = {
         "shift": Cell("shift", "standard"),
         "zoom": Cell("zoom", "standard"),
         "all four": BOTH,
+        "and erasing": Cell("erasing", "standard"),
     },
     "normalization (augmented)": {
         "none": AUGMENTED,
@@ -74,30 +71,25 @@ INGREDIENTS = {
         "mean and deviation of the data set": BOTH,
         "mean and deviation of each face": Cell("geometric", "image"),
     },
-    "class weights (both)": {
-        "none": BOTH,
-        "every emotion the same": Cell("geometric", "standard", True),
+    "loss (both)": {
+        "as the recipe has it": BOTH,
+        "no label smoothing": BOTH._replace(changes="--label-smoothing 0"),
+        "mixup": BOTH._replace(changes="--mixup 0.2"),
+        "class weights": BOTH._replace(changes="--class-weights"),
+    },
+    "optimizer (both)": {
+        "as the recipe has it": BOTH,
+        "no weight decay": BOTH._replace(changes="--weight-decay 0"),
+        "constant rate": BOTH._replace(changes="--schedule constant"),
+        # The rate is that of the report whose CNN `small` is.
+        "Adam": BOTH._replace(changes="--optimizer adam --learning-rate 0.002"),
     },
 }
 
 
 def build_parser():
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = runs.build_parser(__doc__, "ablations")
     add = parser.add_argument
-    flags.add_train_flag(parser)
-    add(
-        "--network",
-        default="small",
-        choices=networks.NAMES,
-        help="a file of networks/ (default: %(default)s)",
-    )
-    add(
-        "--name",
-        default="ablations",
-        help="stem of all files written (default: %(default)s)",
-    )
     add(
         "--epochs",
         type=flags.positive_integer,
@@ -115,7 +107,8 @@ def build_parser():
     add(
         "--ingredients",
         action="store_true",
-        help="also each augmentation and normalization alone, and class weights",
+        help="also each augmentation and normalization alone, and other changes of the "
+        "recipe",
     )
     return parser
 
@@ -129,14 +122,13 @@ def list_cells(experiments):
 
 def train_cell(cell, seed, options, fingerprint):
     """Train one run unless it is there; returns its record."""
-    weighted = ["weighted"] if cell.class_weights else []
-    words = [options.name, cell.augmentation, cell.normalization, *weighted, str(seed)]
+    words = [options.name, cell.augmentation, cell.normalization]
+    words += cell.changes.replace("-", "").split()
     arguments = ["--train", options.train, "--network", options.network]
-    arguments += ["--name", "_".join(words), "--epochs", options.epochs]
-    arguments += ["--seed", seed, "--augmentation", cell.augmentation]
-    arguments += ["--normalization", cell.normalization]
-    if cell.class_weights:
-        arguments.append("--class-weights")
+    arguments += ["--recipe", options.recipe, "--epochs", options.epochs]
+    arguments += ["--name", "_".join([*words, str(seed)]), "--seed", seed]
+    arguments += ["--augmentation", cell.augmentation]
+    arguments += ["--normalization", cell.normalization, *cell.changes.split()]
     return runs.run_once(arguments, fingerprint)
 
 
@@ -169,19 +161,15 @@ def compute_recall(labels, predictions, label):
 
 def describe(table):
     """The table in Markdown, as lines of text."""
-    columns = ["augmentation", "normalization", "class weights", *MEASURES.values()]
-    yield f"| {' | '.join(columns)} |"
-    yield "|---" * len(columns) + "|"
+    header = [*Cell._fields, *MEASURES.values()]
+    rows = []
     for row in table.to_dict("records"):
-        fields = [row["augmentation"], row["normalization"]]
-        fields.append("yes" if row["class_weights"] else "no")
-        for measure in MEASURES:
-            digits = 1 if measure == "best_epoch" else 3
-            text = f"{row[measure]:.{digits}f}"
-            if row["seeds"] > 1:
-                text += f" ± {row[f'{measure}_deviation']:.{digits}f}"
-            fields.append(text)
-        yield f"| {' | '.join(fields)} |"
+        means = [
+            runs.format_mean(row, measure, digits=1 if measure == "best_epoch" else 3)
+            for measure in MEASURES
+        ]
+        rows.append([*(row[field] for field in Cell._fields), *means])
+    return runs.format_table(header, rows)
 
 
 def plot_curves(experiments, histories, title, path):
@@ -225,30 +213,15 @@ def main():
     images, labels = data.load_training_faces(options.train)
     fingerprint = checkpoints.compute_fingerprint(images, labels)
     experiments = MAIN | (INGREDIENTS if options.ingredients else {})
-    cells = list_cells(experiments)
+    measurements, histories = runs.run_cells(
+        list_cells(experiments),
+        range(options.seeds),
+        lambda cell, seed: train_cell(cell, seed, options, fingerprint),
+        lambda record, history: measure_run(record, history, images, labels),
+    )
 
-    # Seed by seed, so that an unfinished experiment has every cell before the spread.
-    todo = [(seed, cell) for seed in range(options.seeds) for cell in cells]
-    records = []
-    for number, (seed, cell) in enumerate(todo, start=1):
-        print(f"\nrun {number} of {len(todo)}: {cell}, seed {seed}", flush=True)
-        records.append(train_cell(cell, seed, options, fingerprint))
-
-    # Only now: on a GPU the first prediction takes the memory that the runs need.
-    measurements = []
-    histories = {cell: [] for cell in cells}
-    for (seed, cell), record in zip(todo, records, strict=True):
-        history = pd.read_csv(training.stem_of(record["name"], ".csv"))
-        histories[cell].append(history)
-        numbers = measure_run(record, history, images, labels)
-        measurements.append({**cell._asdict(), "seed": seed, **numbers})
-
-    table = runs.summarize(pd.DataFrame(measurements), Cell._fields, MEASURES)
-    print("", *describe(table), sep="\n")
-    path = training.PLOTS / f"{options.name}.csv"
-    with replacing(path) as temporary:
-        table.to_csv(temporary, index=False, float_format="%.5g")
-    print(f"\nwrote {path}")
+    table = runs.summarize(measurements, Cell._fields, MEASURES)
+    runs.publish_table(table, describe(table), options.name)
     path = training.PLOTS / f"{options.name}.png"
     title = (
         f"{options.network}: mean (line) and range (band) over {options.seeds} seeds"

@@ -7,6 +7,7 @@ import math
 from fer.augmentation import AUGMENTATIONS
 from fer.normalization import NORMALIZATIONS
 
+SCHEDULES = ("cosine", "constant")
 OPTIMIZERS = ("sgd", "adam")
 PRECISIONS = ("auto", "float32", "mixed_bfloat16")
 
@@ -73,6 +74,7 @@ def build_parser(description, name, network_names, recipe):
         )
     for flag, choices, text in (
         ("optimizer", OPTIMIZERS, "sgd has Nesterov momentum 0.9"),
+        ("schedule", SCHEDULES, "of the learning rate; cosine falls to zero"),
         ("augmentation", AUGMENTATIONS, "random changes of the training faces"),
         ("normalization", NORMALIZATIONS, "scaling of the pixels inside the model"),
     ):

@@ -3,23 +3,89 @@
 A process of its own frees all memory, and its seeds and precision are its own.
 """
 
+import argparse
 import signal
 import subprocess
 import sys
 from pathlib import Path
 
+import pandas as pd
+
 import networks
 from fer import checkpoints, flags, training
+from fer.files import replacing
 from fer.precision import choose_precision
 
 TRAIN_CNN = Path(__file__).resolve().parent.parent / "train_cnn.py"
+
+
+def build_parser(description, name):
+    """The flags that the experiments with cells share.
+
+    Args:
+        description: the script's docstring.
+        name: of the experiment, unless --name says otherwise.
+    """
+    parser = argparse.ArgumentParser(
+        description=description, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    flags.add_train_flag(parser)
+    parser.add_argument(
+        "--network",
+        default="small",
+        choices=networks.NAMES,
+        help="a file of networks/ (default: %(default)s)",
+    )
+    # Its schedule fits any number of epochs.
+    parser.add_argument(
+        "--recipe",
+        default=networks.NAMES[0],
+        choices=networks.NAMES,
+        metavar="NETWORK",
+        help="train as this network is trained (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--name", default=name, help="stem of all files written (default: %(default)s)"
+    )
+    return parser
+
+
+def run_cells(cells, seeds, train, measure):
+    """Train every cell with every seed, then measure every run.
+
+    Args:
+        cells: what differs between the runs, as named tuples.
+        seeds: sequence of integers.
+        train: function from a cell and a seed to the record of the finished run.
+        measure: function from a record and a history, a data frame with a row per
+            epoch, to a dict of numbers.
+
+    Returns:
+        Data frame with the columns of a cell, seed and those numbers, a row per run,
+        and a dict from a cell to its histories, one per seed.
+    """
+    # Seed by seed, so that an unfinished experiment has every cell before the spread.
+    todo = [(cell, seed) for seed in seeds for cell in cells]
+    records = []
+    for number, (cell, seed) in enumerate(todo, start=1):
+        print(f"\nrun {number} of {len(todo)}: {cell}, seed {seed}", flush=True)
+        records.append(train(cell, seed))
+
+    # Only now: on a GPU the first prediction takes the memory that the runs need.
+    measurements = []
+    histories = {cell: [] for cell in cells}
+    for (cell, seed), record in zip(todo, records, strict=True):
+        history = pd.read_csv(training.stem_of(record["name"], ".csv"))
+        histories[cell].append(history)
+        numbers = measure(record, history)
+        measurements.append({**cell._asdict(), "seed": seed, **numbers})
+    return pd.DataFrame(measurements), histories
 
 
 def run_once(arguments, fingerprint):
     """Train one CNN through train_cnn.py, unless that has been done.
 
     An unfinished run of the name is resumed; one with other settings is refused.
-    If the run fails or is stopped, this process ends with its exit code.
 
     Args:
         arguments: flags of train_cnn.py, --name and --network among them.
@@ -30,14 +96,9 @@ def run_once(arguments, fingerprint):
     """
     arguments = [str(argument) for argument in arguments]
     options = parse(arguments)
-    path = training.stem_of(options.name, ".keras")
-    if is_finished(options, fingerprint):
-        print(f"{path} is finished", flush=True)
-    else:
-        status = run([sys.executable, str(TRAIN_CNN), *arguments, "--resume"])
-        if status != 0:
-            sys.exit(status)
-    return checkpoints.load_record(path)
+    recipe = networks.load(options.recipe or options.network).CNN_RECIPE
+    command = [str(TRAIN_CNN), *arguments, "--resume"]
+    return run_unless_finished(command, options, recipe, fingerprint)
 
 
 def parse(arguments):
@@ -47,13 +108,32 @@ def parse(arguments):
     return parser.parse_args(arguments)
 
 
-def is_finished(options, fingerprint):
-    """Whether checkpoint and record of exactly this run are there."""
-    recipe = networks.load(options.recipe or options.network).CNN_RECIPE
+def run_unless_finished(command, options, recipe, fingerprint):
+    """Let a training script make a run, unless that has been done; returns its record.
+
+    If the run fails or is stopped, this process ends with its exit code.
+
+    Args:
+        command: path and flags of the script.
+        options, recipe: what it gives to `fer.training.train`.
+        fingerprint: of the faces.
+    """
+    if not is_finished(options, recipe, fingerprint):
+        status = run([sys.executable, *command])
+        if status != 0:
+            sys.exit(status)
+    return checkpoints.load_record(training.stem_of(options.name, ".keras"))
+
+
+def is_finished(options, recipe, fingerprint):
+    """Whether checkpoint and record of exactly this run are there; says if so."""
     recipe = flags.override(recipe, options)
     precision, _ = choose_precision(options.precision)
     settings = training.describe_settings(options, recipe, fingerprint, precision)
-    return training.load_finished_record(options.name, settings) is not None
+    if training.load_finished_record(options.name, settings) is None:
+        return False
+    print(f"{training.stem_of(options.name, '.keras')} is finished", flush=True)
+    return True
 
 
 def run(command):
@@ -92,3 +172,28 @@ def summarize(measurements, cell_columns, measures):
         table[measure] = cells[measure].mean()
         table[f"{measure}_deviation"] = cells[measure].std()
     return table.reset_index()
+
+
+def format_mean(row, measure, digits=3):
+    """A measure of one row of `summarize`: mean ± deviation, or the only value."""
+    text = f"{row[measure]:.{digits}f}"
+    if row["seeds"] > 1:
+        text += f" ± {row[f'{measure}_deviation']:.{digits}f}"
+    return text
+
+
+def format_table(header, rows):
+    """Lists of texts as a table in Markdown, line by line."""
+    yield f"| {' | '.join(header)} |"
+    yield "|---" * len(header) + "|"
+    for row in rows:
+        yield f"| {' | '.join(row)} |"
+
+
+def publish_table(table, lines, name):
+    """Print the lines that describe a table and write it to plots/<name>.csv."""
+    print("", *lines, sep="\n")
+    path = training.PLOTS / f"{name}.csv"
+    with replacing(path) as temporary:
+        table.to_csv(temporary, index=False, float_format="%.5g")
+    print(f"\nwrote {path}")

@@ -12,6 +12,9 @@ from conftest import ROOT
 
 import networks
 from fer import flags, runs
+from train_ablations import Cell
+
+RECIPE = networks.load("small").CNN_RECIPE
 
 
 @pytest.fixture
@@ -20,9 +23,8 @@ def member(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     arguments = ["--name", "member", "--network", "small", "--epochs", "2"]
     arguments += ["--precision", "float32"]
-    recipe = flags.override(networks.load("small").CNN_RECIPE, runs.parse(arguments))
     settings = {
-        **dataclasses.asdict(recipe),
+        **dataclasses.asdict(flags.override(RECIPE, runs.parse(arguments))),
         "network": "small",
         "seed": 0,
         "validation": 0.1,
@@ -37,17 +39,23 @@ def member(tmp_path, monkeypatch):
     return arguments
 
 
-def test_a_finished_run_is_recognized_by_its_settings(member):
-    assert runs.is_finished(runs.parse(member), "abc")
-    assert not runs.is_finished(runs.parse(member), "other faces")
+def is_finished(arguments, fingerprint="abc"):
+    return runs.is_finished(runs.parse(arguments), RECIPE, fingerprint)
+
+
+def test_a_finished_run_is_recognized_by_its_settings(member, capsys):
+    assert is_finished(member)
+    assert capsys.readouterr().out == "checkpoints/member.keras is finished\n"
+    assert not is_finished(member, "other faces")
     for change in (["--seed", "1"], ["--epochs", "3"], ["--name", "other"]):
-        assert not runs.is_finished(runs.parse(member + change), "abc"), change
-    assert not runs.is_finished(runs.parse([*member, "--class-weights"]), "abc")
+        assert not is_finished(member + change), change
+    assert not is_finished([*member, "--class-weights"])
+    assert not capsys.readouterr().out
 
 
 def test_a_record_without_its_checkpoint_is_no_finished_run(member, tmp_path):
     (tmp_path / "checkpoints/member.keras").unlink()
-    assert not runs.is_finished(runs.parse(member), "abc")
+    assert not is_finished(member)
 
 
 def test_a_finished_run_starts_no_process(member, monkeypatch):
@@ -60,6 +68,30 @@ def test_a_failed_run_ends_the_experiment_with_its_exit_code(member, monkeypatch
     with pytest.raises(SystemExit) as stop:
         runs.run_once([*member, "--seed", 5], "abc")
     assert stop.value.code == 2
+
+
+def test_cells_are_trained_seed_by_seed_and_then_measured(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "checkpoints").mkdir()
+    done = []
+
+    def train(cell, seed):
+        name = f"{cell.augmentation}_{seed}"
+        done.append(name)
+        (tmp_path / f"checkpoints/{name}.csv").write_text(f"epoch,loss\n1,{seed}\n")
+        return {"name": name}
+
+    def measure(record, history):
+        done.append(record["name"])
+        return {"last_loss": history["loss"].iloc[-1]}
+
+    cells = [Cell("flip", "none"), Cell("zoom", "none")]
+    measurements, histories = runs.run_cells(cells, range(4, 6), train, measure)
+    names = ["flip_4", "zoom_4", "flip_5", "zoom_5"]
+    assert done == names + names
+    assert list(measurements["augmentation"]) == ["flip", "zoom", "flip", "zoom"]
+    assert list(measurements["seed"]) == list(measurements["last_loss"]) == [4, 4, 5, 5]
+    assert [list(each["loss"]) for each in histories[cells[1]]] == [[4], [5]]
 
 
 def test_sigterm_reaches_the_run():

@@ -10,11 +10,12 @@ from conftest import run_script
 from tiny_network import RECIPE, build_tiny
 
 import train_semi_supervised
-from fer import data, runs, state, training
+from fer import data, runs, semi_supervised, state, training
 from fer.augmentation import AUGMENTATIONS, AugmentedFaces, FaceGenerator
 from fer.command import InputError
 from fer.recipes import compile_model
-from train_semi_supervised import CEILING, METHODS, Cell, SemiSupervisedRecipe
+from fer.semi_supervised import METHODS, SemiSupervisedRecipe
+from train_semi_supervised import CEILING, Cell
 
 TINY = SemiSupervisedRecipe(
     **dataclasses.asdict(dataclasses.replace(RECIPE, batch_size=32)),
@@ -48,16 +49,16 @@ class Steps:
 
 @pytest.fixture(scope="module")
 def rows(parts):
-    return train_semi_supervised.choose_labelled(parts, 0.3, seed=3)
+    return semi_supervised.choose_labelled(parts, 0.3, seed=3)
 
 
 def make_learner(parts, rows, model):
     batches = make_batches(parts)
-    return train_semi_supervised.Learner(model, batches, parts, *rows, Steps())
+    return semi_supervised.Learner(model, batches, parts, *rows, Steps())
 
 
 def test_labels_are_kept_by_share_emotion_and_seed(parts):
-    labelled, unlabelled = train_semi_supervised.choose_labelled(parts, 0.3, seed=0)
+    labelled, unlabelled = semi_supervised.choose_labelled(parts, 0.3, seed=0)
     both = np.concatenate([labelled, unlabelled])
     np.testing.assert_array_equal(np.sort(both), parts.train_rows)
     assert len(labelled) == pytest.approx(0.3 * len(both), abs=1)
@@ -65,7 +66,7 @@ def test_labels_are_kept_by_share_emotion_and_seed(parts):
         of_emotion = (parts.labels[both] == label).sum()
         kept = (parts.labels[labelled] == label).sum()
         assert kept == pytest.approx(0.3 * of_emotion, abs=1)
-    others, _ = train_semi_supervised.choose_labelled(parts, 0.3, seed=1)
+    others, _ = semi_supervised.choose_labelled(parts, 0.3, seed=1)
     assert set(others) != set(labelled)
 
 
@@ -78,22 +79,22 @@ def test_copies_of_a_face_keep_or_lose_their_label_together(parts):
             [parts.train_rows, parts.train_rows + len(parts.images)]
         ),
     )
-    labelled, unlabelled = train_semi_supervised.choose_labelled(twice, 0.3, seed=0)
+    labelled, unlabelled = semi_supervised.choose_labelled(twice, 0.3, seed=0)
     number = len(parts.images)
     assert not set(labelled % number) & set(unlabelled % number)
 
 
 def test_all_labels_and_too_few(parts):
-    labelled, unlabelled = train_semi_supervised.choose_labelled(parts, 1, seed=0)
+    labelled, unlabelled = semi_supervised.choose_labelled(parts, 1, seed=0)
     np.testing.assert_array_equal(labelled, parts.train_rows)
     assert len(unlabelled) == 0
     with pytest.raises(InputError, match="cannot stratify 1.0%"):
-        train_semi_supervised.choose_labelled(parts, 0.01, seed=0)
+        semi_supervised.choose_labelled(parts, 0.01, seed=0)
 
 
 @pytest.mark.parametrize(("num_faces", "size"), [(12, 5), (5, 12), (1, 3)])
 def test_places_come_in_passes_over_all_faces(num_faces, size):
-    draw = train_semi_supervised.draw_places
+    draw = semi_supervised.draw_places
     places = np.concatenate([draw(num_faces, size, step, 7) for step in range(24)])
     assert len(places) == 24 * size
     passes = places[: len(places) // num_faces * num_faces].reshape(-1, num_faces)
@@ -105,13 +106,13 @@ def test_places_come_in_passes_over_all_faces(num_faces, size):
 
 def test_pseudo_labels_need_the_threshold():
     probabilities = np.array([[0.25, 0.75], [0.625, 0.375]])
-    labels, sure = train_semi_supervised.make_pseudo_labels(probabilities, 0.75)
+    labels, sure = semi_supervised.make_pseudo_labels(probabilities, 0.75)
     np.testing.assert_array_equal(labels, [[0, 1], [1, 0]])
     np.testing.assert_array_equal(sure, [True, False])
 
 
 def test_precision_counts_the_sure_only():
-    measure = train_semi_supervised.measure_pseudo_labels
+    measure = semi_supervised.measure_pseudo_labels
     sure = np.array([True, True, False, True])
     right = np.array([True, False, True, True])
     measures = measure(sure, right)
@@ -124,7 +125,7 @@ def test_the_loss_is_the_mean_of_either_part():
     faces = rng.uniform(0, 255, (8, 48, 48, 1)).astype("float32")
     targets = keras.utils.to_categorical(rng.integers(7, size=8), 7)
     sure = np.array([True, False, False, True, True, False])
-    batch = train_semi_supervised.combine(
+    batch = semi_supervised.combine(
         (faces[:2], targets[:2]), faces[2:], targets[2:], sure
     )
     probabilities = rng.dirichlet(np.ones(7), 8).astype("float32")
@@ -138,7 +139,7 @@ def test_the_loss_is_the_mean_of_either_part():
 
 def test_values_are_computed_in_order_whatever_their_number():
     for number in (1, 2, 5):
-        values = train_semi_supervised.compute_ahead(lambda x: x * x, range(number))
+        values = semi_supervised.compute_ahead(lambda x: x * x, range(number))
         assert list(values) == [x * x for x in range(number)]
 
 
@@ -182,15 +183,36 @@ def test_every_step_of_every_method_shows_as_many_faces(parts, rows, method):
             return self.predict_on_batch(faces)
 
     learner = make_learner(parts, rows, Sure())
-    learner.notes = []
     for faces, targets, weights in getattr(learner, f"make_{method}")(range(3), TINY):
         assert faces.shape == (32, 48, 48, 1)
         assert targets.shape == (32, 7) and weights.shape == (32,)
-        if method != "supervised":
+        if method == "fixmatch":
             assert (targets[8:].argmax(axis=1) == 3).all()
             assert (targets[:8].argmax(axis=1) != 3).any()
             # A quarter of the faces weighs as much as the rest.
             np.testing.assert_allclose(weights, [4] * 8 + [4 / 3] * 24, rtol=1e-6)
+        else:
+            np.testing.assert_array_equal(weights, 1)
+
+
+def test_self_training_shows_labelled_and_sure_faces_equally_often(parts, rows):
+    labelled, unlabelled = rows
+
+    class SureOfThree:
+        """Is certain that the first three faces are happy, and of no other."""
+
+        def predict(self, faces, **_):
+            probabilities = np.full((len(faces), 7), 1 / 7)
+            probabilities[:3] = np.eye(7)[3]
+            return probabilities
+
+    learner = make_learner(parts, rows, SureOfThree())
+    num_pool = len(labelled) + 3
+    # As many steps as it takes to see each of them 32 times, batch by batch.
+    batches = learner.make_self_training(range(num_pool), TINY)
+    shown = np.concatenate([targets for _, targets, _ in batches])
+    expected = parts.targets(labelled).sum(axis=0) + 3 * np.eye(7)[3]
+    np.testing.assert_array_equal(shown.sum(axis=0), 32 * expected)
 
 
 def test_self_training_without_sure_faces_is_supervised(parts, rows):
@@ -199,7 +221,6 @@ def test_self_training_without_sure_faces_is_supervised(parts, rows):
             return np.full((len(faces), 7), 1 / 7)
 
     learner = make_learner(parts, rows, Unsure())
-    learner.notes = []
     [batch] = learner.make_self_training([5], TINY)
     [expected] = learner.make_supervised([5], TINY)
     for array, other in zip(batch, expected, strict=True):
@@ -215,7 +236,7 @@ def test_resumed_is_as_if_never_stopped(drawn, tmp_path, monkeypatch, method):
         flags += ["--precision", "float32", *arguments]
         options = runs.parse(map(str, flags))
         recipe = dataclasses.replace(TINY, method=method)
-        training.train(build_tiny, recipe, options, train_semi_supervised.fit)
+        training.train(build_tiny, recipe, options, semi_supervised.fit)
         return state.read_state(folder / "checkpoints/run.state")
 
     whole, document = train(tmp_path / "whole", 4)
