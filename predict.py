@@ -1,8 +1,9 @@
 """Turn checkpoints and test faces into a Kaggle submission (id,label).
 
-Averages the probabilities of the named checkpoints, with --tta also over mirrored and
-shifted copies of every face. The 7,178 test faces of the contest take about 10 s on
-two cores with the default network, ten times that with --tta.
+Averages the probabilities of the named checkpoints, with --tta also over 26 views of
+every face: as it is, shifted, turned and zoomed a little, and all that mirrored. The
+7,178 test faces of the contest take about 10 s on two cores with the default network,
+ten times that with --tta.
 
 python predict.py                          checkpoints/cnn.keras, else a shipped one
 python predict.py pretrained/*.keras --tta --labels public_labels.csv
@@ -49,7 +50,7 @@ def parse_options():
     add(
         "--tta",
         action="store_true",
-        help="average over mirrored and shifted copies of every face",
+        help="average over 26 views of every face: shifted, turned, zoomed, mirrored",
     )
     add(
         "--labels",

@@ -5,7 +5,7 @@
 
 A row tells the day, the commit, the command, the seed, the training operations (6 x
 multiply-adds x faces seen), the minutes and the accuracy on the validation faces, as
-they are and averaged over shifted and mirrored views (what predict.py --tta does). A
+they are and averaged over changed views (what predict.py --tta does). A
 run whose command is in the log already replaces its row. The accuracies are measured
 on the checkpoint, 15 seconds each; nothing here reads the labels of a test face.
 

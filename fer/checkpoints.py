@@ -9,13 +9,20 @@ import keras
 import numpy as np
 
 from fer import checkpoint_safety
+from fer.augmentation import FaceGenerator
 from fer.command import InputError
 from fer.data import EMOTIONS, IMAGE_SIZE
 
 # Faces per step of a prediction: enough to keep two cores busy, 100 MB of activations.
 PREDICTION_BATCH_SIZE = 256
-# How far test-time augmentation shifts a face: well inside the shifts of training.
-VIEW_SHIFT = 2
+# What test-time augmentation does to a face, in pixels, degrees and factors: well
+# inside what training did to it.
+VIEWS = (
+    {},
+    *({axis: shift} for axis in ("tx", "ty") for shift in (-2, 2)),
+    *({"theta": angle} for angle in (-10, -5, 5, 10)),
+    *({"zx": zoom, "zy": zoom} for zoom in (0.85, 0.92, 1.08, 1.15)),
+)
 
 
 def load_checkpoint(path):
@@ -140,12 +147,10 @@ def predict(model, images, tta=False):
     Returns:
         Probabilities, float32 (n, 7).
     """
-    views = make_views(images) if tta else [images]
+    views = make_views(images) if tta else [images.astype("float32")]
     return np.mean(
         [
-            model.predict(
-                view.astype("float32"), batch_size=PREDICTION_BATCH_SIZE, verbose=0
-            )
+            model.predict(view, batch_size=PREDICTION_BATCH_SIZE, verbose=0)
             for view in views
         ],
         axis=0,
@@ -153,15 +158,15 @@ def predict(model, images, tta=False):
 
 
 def make_views(images):
-    """Yield each face as it is and shifted by two pixels up, down, left and right.
+    """Yield each face as it is, shifted, turned and zoomed, and all that mirrored.
 
-    All five also mirrored, so ten arrays like `images`. The edge is repeated where
-    a shift uncovers pixels, as in training.
+    Twenty-six float32 arrays like `images`. The edge is repeated where a change
+    uncovers pixels, as in training.
     """
-    margins = ((0, 0), (VIEW_SHIFT, VIEW_SHIFT), (VIEW_SHIFT, VIEW_SHIFT), (0, 0))
-    padded = np.pad(images, margins, mode="edge")
-    for down, right in ((0, 0), (1, 0), (-1, 0), (0, 1), (0, -1)):
-        top, left = (1 - down) * VIEW_SHIFT, (1 - right) * VIEW_SHIFT
-        view = padded[:, top : top + IMAGE_SIZE, left : left + IMAGE_SIZE]
+    generator = FaceGenerator()
+    for change in VIEWS:
+        view = images.astype("float32")
+        if change:
+            view = np.stack([generator.apply_transform(face, change) for face in view])
         yield view
         yield view[:, :, ::-1]

@@ -190,7 +190,7 @@ def make_targets(parts, teachers):
     for path in teachers:
         print(f"asking    {path} about every training face", flush=True)
         teacher = checkpoints.load_checkpoint(path)
-        answers.append(checkpoints.predict(teacher, parts.train_images, tta=True))
+        answers.append(checkpoints.predict(teacher, parts.train_images))
     return (targets + np.mean(answers, axis=0)) / 2
 
 

@@ -258,3 +258,19 @@ def test_a_compiled_model_passes(tmp_path):
     faces = np.random.default_rng(0).random((2, 48, 48, 1), dtype=np.float32)
     loaded = checkpoints.load_checkpoint(path)
     np.testing.assert_array_equal(np.asarray(loaded(faces)), np.asarray(model(faces)))
+
+
+def test_views_are_the_face_and_small_changes_of_it_each_with_its_mirror():
+    images = np.zeros((2, 48, 48, 1), "uint8")
+    images[:, 20, 10] = 200
+    views = list(checkpoints.make_views(images))
+    assert len(views) == 26 and all(view.dtype == "float32" for view in views)
+    np.testing.assert_array_equal(views[0], images)
+    for view, mirror in zip(views[::2], views[1::2], strict=True):
+        np.testing.assert_array_equal(mirror, view[:, :, ::-1])
+    centers = [np.unravel_index(view[0, ..., 0].argmax(), (48, 48)) for view in views]
+    # Two pixels up, down, left and right.
+    assert set(centers[2:10:2]) == {(18, 10), (22, 10), (20, 8), (20, 12)}
+    # Turned and zoomed faces are others, but all near the first.
+    assert len({view.tobytes() for view in views}) == 26
+    assert all(np.hypot(row - 20, column - 10) <= 5 for row, column in centers[::2])

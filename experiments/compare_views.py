@@ -1,0 +1,81 @@
+"""Measure which views of a face test-time augmentation gains from.
+
+    python experiments/compare_views.py checkpoints/cnn.keras checkpoints/quick.keras
+
+Prints, for every checkpoint, the accuracy on its validation faces when the
+probabilities of some of the 26 views of `predict.py --tta` are averaged. Half a minute
+a checkpoint on two cores.
+"""
+
+import argparse
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+import numpy as np  # noqa: E402
+
+from fer import checkpoints, command, data, flags  # noqa: E402
+
+# Which of fer.checkpoints.VIEWS are averaged, by what they change; each with its mirror.
+SELECTIONS = {
+    "and mirrored": (),
+    "and shifted": ("tx", "ty"),
+    "and turned": ("theta",),
+    "and zoomed": ("zx",),
+    "all": ("tx", "ty", "theta", "zx"),
+}
+
+
+def build_parser():
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    flags.add_train_flag(parser)
+    parser.add_argument(
+        "models", nargs="+", metavar="MODEL", type=Path, help="checkpoints"
+    )
+    return parser
+
+
+def compute_accuracies(model, images, labels):
+    """Accuracy by the name of the views that are averaged.
+
+    Args:
+        model: a loaded checkpoint.
+        images: uint8 (n, 48, 48, 1), none of which it was trained on.
+        labels: int (n,).
+    """
+    views = checkpoints.make_views(images)
+    probabilities = np.array([checkpoints.predict(model, view) for view in views])
+    # Every view is followed by its mirror image.
+    pairs = probabilities.reshape(len(checkpoints.VIEWS), 2, *probabilities.shape[1:])
+    chosen = {"as it is": probabilities[:1]}
+    for name, changes in SELECTIONS.items():
+        kept = [
+            not view or bool(set(changes) & set(view)) for view in checkpoints.VIEWS
+        ]
+        chosen[name] = np.concatenate(pairs[kept])
+    return {
+        name: (of_views.mean(axis=0).argmax(axis=1) == labels).mean()
+        for name, of_views in chosen.items()
+    }
+
+
+def main():
+    options = build_parser().parse_args()
+    images, labels = data.load_training_faces(options.train)
+    print(f"| checkpoint | as it is | {' | '.join(SELECTIONS)} |")
+    print("|---" + "|--:" * (1 + len(SELECTIONS)) + "|")
+    for path in options.models:
+        rows, warning = checkpoints.find_held_out_rows([path], images, labels)
+        if warning:
+            raise command.InputError(f"{warning}; give one with a validation part")
+        model = checkpoints.load_checkpoint(path)
+        accuracies = compute_accuracies(model, images[rows], labels[rows])
+        texts = [f"{accuracy:.4f}" for accuracy in accuracies.values()]
+        print(f"| {path.stem} | {' | '.join(texts)} |", flush=True)
+
+
+if __name__ == "__main__":
+    command.run(main)
