@@ -140,9 +140,9 @@ def main():
     path = figures.choose_path(options.output, options.models[0], "confusion_matrix")
     models = [checkpoints.load_checkpoint(model) for model in options.models]
     images, labels = data.load_training_faces(options.train)
-    rows, warning = checkpoints.find_held_out_rows(options.models, images, labels)
-    if warning:
-        print(f"warning: {warning}", file=sys.stderr)
+    rows, reason = checkpoints.find_held_out_rows(options.models, images, labels)
+    if reason:
+        print(f"warning: {reason}: {figures.ALL_FACES}", file=sys.stderr)
     labels = labels[rows]
 
     probabilities = [checkpoints.predict(model, images[rows]) for model in models]
@@ -156,7 +156,7 @@ def main():
         confusions[f"{name}: accuracy {accuracy:.3f}"] = counts
         print(f"{name}, {len(rows):,} faces\n{describe_scores(labels, given)}")
         print("\n".join(describe_confusions(counts)), end="\n\n")
-    kind = "faces, also those trained on" if warning else "validation faces"
+    kind = "faces, also those trained on" if reason else "validation faces"
     plot_confusions(confusions, f"{len(rows):,} {kind}", path)
     print(f"wrote {path}")
 

@@ -458,9 +458,9 @@ def main():
     if layer is None:
         print("no Grad-CAM: the model has no convolution whose maps it could weigh")
     images, labels = data.load_training_faces(options.train)
-    held_out, warning = checkpoints.find_held_out_rows([options.model], images, labels)
-    if warning and (options.score or not options.rows):
-        print(f"warning: {warning}", file=sys.stderr)
+    held_out, reason = checkpoints.find_held_out_rows([options.model], images, labels)
+    if reason and (options.score or not options.rows):
+        print(f"warning: {reason}: {figures.ALL_FACES}", file=sys.stderr)
 
     layout = choose_layout(model, images, labels, held_out, options)
     draw(model, layer, images, labels, layout, options, path)

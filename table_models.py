@@ -20,7 +20,7 @@ import networks
 from fer import checkpoints, command, complexity
 from fer.data import IMAGE_SIZE
 from fer.files import replacing
-from fer.training import count_parameters
+from fer.training import measure_size
 from networks import dense
 
 # Enough to keep two cores busy; the widest network then takes 300 MB of activations.
@@ -88,8 +88,7 @@ def describe_model(label, model, checkpoint_bytes, rows):
         "model": label,
         "layer": "total",
         "weighted_layers": dense.count_weighted_layers(model),
-        **count_parameters(model),
-        "multiply_adds": complexity.count_multiply_adds(model),
+        **measure_size(model),
         "multiplications": sum(row["multiplications"] for row in rows),
         "additions": sum(row["additions"] for row in rows),
         "checkpoint_bytes": checkpoint_bytes,

@@ -3,18 +3,18 @@
     python train_ablations.py                  # neither, each alone, both
     python train_ablations.py --ingredients    # and every ingredient by itself
 
-Trains --network once for every cell and seed, as `train_cnn.py` does, in 12 runs or,
-with --ingredients, 51. All hold out the same validation faces. The same command again
-continues where it was stopped and trains no finished run a second time; more --seeds
-add to what is there.
+Trains --network once for every cell and seed, as `train_cnn.py --recipe` does, in 12
+runs or, with --ingredients, 51. All hold out the same validation faces. The same
+command again continues where it was stopped and trains no finished run a second time;
+more --seeds add to what is there.
 
 Writes plots/ablations.csv and plots/ablations.png and prints the table, each number as
 mean and standard deviation over the seeds: accuracy of the best epoch (measured on the
 reloaded checkpoint) and of the last one, which epoch was best, how far the accuracy
 in training lay above that in validation in the last epoch, and the recall of disgust
-of the best epoch. Training accuracy is that of the log, on augmented faces and with
-dropout, so that the gap may be negative. FER2013's validation part has some 44 faces
-of disgust: one of them is two points of recall.
+of the best epoch. Training accuracy is that of the log, on augmented and blended faces
+and with dropout, so that the gap may be negative. FER2013's validation part has some
+44 faces of disgust: one of them is two points of recall.
 """
 
 from typing import NamedTuple
@@ -191,8 +191,10 @@ def plot_curves(experiments, histories, title, path):
         squeeze=False,
         layout="constrained",
     )
+    for panel in panels.flat[len(experiments) :]:
+        panel.remove()
     for panel, (experiment, cells) in zip(
-        panels.flat, experiments.items(), strict=True
+        panels.flat, experiments.items(), strict=False
     ):
         for i, (label, cell) in enumerate(cells.items()):
             figures.plot_band(

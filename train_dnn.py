@@ -21,8 +21,8 @@ def main():
         "--match",
         metavar="CHECKPOINT|NETWORK|NUMBER",
         help="build a network with as many parameters as this checkpoint, as the CNN "
-        "of this network or as this number says; --network then chooses the recipe "
-        "(default: the DNN of --network)",
+        "of this network or as this number says; --network or --recipe then says how "
+        "it is trained (default: the DNN of --network)",
     )
     options = parser.parse_args()
     recipe = networks.load(options.recipe or options.network).DNN_RECIPE

@@ -17,7 +17,7 @@ import numpy as np  # noqa: E402
 
 from fer import checkpoints, command, data, flags  # noqa: E402
 
-# Which of fer.checkpoints.VIEWS are averaged, by what they change; each with its mirror.
+# Which of fer.checkpoints.VIEWS are averaged, by what they change, each also mirrored.
 SELECTIONS = {
     "and mirrored": (),
     "and shifted": ("tx", "ty"),
@@ -68,10 +68,8 @@ def main():
     print(f"| checkpoint | as it is | {' | '.join(SELECTIONS)} |")
     print("|---" + "|--:" * (1 + len(SELECTIONS)) + "|")
     for path in options.models:
-        rows, warning = checkpoints.find_held_out_rows([path], images, labels)
-        if warning:
-            raise command.InputError(f"{warning}; give one with a validation part")
         model = checkpoints.load_checkpoint(path)
+        rows = checkpoints.require_held_out_rows([path], images, labels)
         accuracies = compute_accuracies(model, images[rows], labels[rows])
         texts = [f"{accuracy:.4f}" for accuracy in accuracies.values()]
         print(f"| {path.stem} | {' | '.join(texts)} |", flush=True)

@@ -1,15 +1,16 @@
 """Add finished runs to experiments/log.csv and draw accuracy against operations.
 
-    python experiments/log_runs.py cnn quick --remark "the default, and its short run"
+    python experiments/log_runs.py checkpoints/cnn.keras --remark "the default"
     python experiments/log_runs.py                      # redraws the figure alone
 
-A row tells the day, the commit, the command, the seed, the training operations (6 x
-multiply-adds x faces seen), the minutes and the accuracy on the validation faces, as
-they are and averaged over changed views (what predict.py --tta does). A
-run whose command is in the log already replaces its row. The accuracies are measured
-on the checkpoint, 15 seconds each; nothing here reads the labels of a test face.
+A row tells the day of the training, the commit checked out now, the command, the seed,
+the training operations (6 x multiply-adds x faces seen), the minutes and the accuracy
+on the validation faces, as they are and averaged over 26 views (what predict.py --tta
+does). A run takes the place of an older one of the same command. Half a minute a
+checkpoint on two cores; nothing here reads the labels of a test face.
 
-The figure, plots/accuracy_operations.png, shows every row that has operations.
+The figure, plots/accuracy_operations.png, shows every run without teachers: what these
+took is not among the operations of their pupil.
 """
 
 import argparse
@@ -24,10 +25,22 @@ sys.path.insert(0, str(ROOT))
 import matplotlib.pyplot as plt  # noqa: E402
 import pandas as pd  # noqa: E402
 
-from fer import checkpoints, command, data, figures, flags, training  # noqa: E402
+from fer import checkpoints, command, data, figures, flags  # noqa: E402
 from fer.files import replacing  # noqa: E402
 
 LOG = ROOT / "experiments/log.csv"
+COLUMNS = (
+    "date",
+    "commit",
+    "command",
+    "network",
+    "seed",
+    "training_operations",
+    "minutes",
+    "val_accuracy",
+    "val_accuracy_tta",
+    "remark",
+)
 FIGURE = ROOT / "plots/accuracy_operations.png"
 
 
@@ -37,7 +50,7 @@ def build_parser():
     )
     flags.add_train_flag(parser)
     parser.add_argument(
-        "runs", nargs="*", metavar="RUN", help="names under checkpoints/"
+        "models", nargs="*", metavar="MODEL", type=Path, help="checkpoints to add"
     )
     parser.add_argument(
         "--remark", default="", metavar="TEXT", help="what the runs are about"
@@ -45,21 +58,45 @@ def build_parser():
     return parser
 
 
-def measure_run(name, images, labels, remark):
+def load_log(path):
+    """The log as a data frame of texts.
+
+    Raises:
+        InputError: it is damaged or has other columns.
+    """
+    try:
+        log = pd.read_csv(path, dtype=str, keep_default_na=False)
+    except (ValueError, OSError) as error:
+        raise command.InputError(
+            f"{path}: expected the log of the experiments, found none ({error}); "
+            "restore it from git"
+        ) from error
+    if tuple(log.columns) != COLUMNS:
+        raise command.InputError(
+            f"{path}: expected the header {','.join(COLUMNS)}, found "
+            f"{','.join(log.columns)}; restore it from git"
+        )
+    return log
+
+
+def measure_run(path, images, labels, remark):
     """The row of one run, by column.
 
     Raises:
-        InputError: there is no such run, or it held out no faces.
+        InputError: there is no such run, it held out no faces, or its record is of a
+            time when records did not hold the command.
     """
-    path = training.stem_of(name, ".keras")
     model = checkpoints.load_checkpoint(path)
-    rows, warning = checkpoints.find_held_out_rows([path], images, labels)
-    if warning:
-        raise command.InputError(f"{warning}; give a run with a validation part")
-    predictions = checkpoints.predict(model, images[rows], tta=True).argmax(axis=1)
+    rows = checkpoints.require_held_out_rows([path], images, labels)
     record = checkpoints.load_record(path)
+    if "command" not in record:
+        raise command.InputError(
+            f"{path}: expected a record with its command, found an older one; train it "
+            "again"
+        )
+    predictions = checkpoints.predict(model, images[rows], tta=True).argmax(axis=1)
     return {
-        "date": datetime.date.fromtimestamp(path.stat().st_mtime),
+        "date": datetime.date.fromtimestamp(path.stat().st_mtime).isoformat(),
         "commit": read_commit(),
         "command": record["command"],
         "network": record["settings"]["network"],
@@ -73,25 +110,24 @@ def measure_run(name, images, labels, remark):
 
 
 def read_commit():
-    """The short name of the commit that is checked out."""
-    return subprocess.run(
-        ["git", "rev-parse", "--short", "HEAD"],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        check=True,
-    ).stdout.strip()
+    """The short name of the commit that is checked out; empty without git."""
+    try:
+        return subprocess.check_output(
+            ["git", "rev-parse", "--short", "HEAD"], cwd=ROOT, text=True
+        ).strip()
+    except (OSError, subprocess.CalledProcessError):
+        return ""
 
 
 def add_rows(log, rows):
-    """The log with the rows added, each in the place of an older one of its command."""
+    """The log with the rows at its end and without older ones of their commands."""
     log = pd.concat([log, pd.DataFrame(rows).astype(str)], ignore_index=True)
     return log.drop_duplicates("command", keep="last")
 
 
 def plot_operations(log, path):
     """Draw validation accuracy against training operations, a mark per network."""
-    log = log[log["training_operations"] != ""]
+    log = log[~log["command"].str.contains("--teachers")]
     figure, panel = plt.subplots(figsize=(7, 4.5), layout="constrained")
     for i, (network, runs) in enumerate(log.groupby("network", sort=False)):
         panel.plot(
@@ -112,19 +148,20 @@ def plot_operations(log, path):
 
 def main():
     options = build_parser().parse_args()
-    log = pd.read_csv(LOG, dtype=str, keep_default_na=False)
-    if options.runs:
+    log = load_log(LOG)
+    if options.models:
         images, labels = data.load_training_faces(options.train)
         rows = []
-        for name in options.runs:
-            rows.append(measure_run(name, images, labels, options.remark))
-            print(f"{name}: {rows[-1]['val_accuracy_tta']} with --tta", flush=True)
+        for path in options.models:
+            rows.append(measure_run(path, images, labels, options.remark))
+            print(f"{path}: {rows[-1]['val_accuracy_tta']} with --tta", flush=True)
         log = add_rows(log, rows)
         with replacing(LOG) as temporary:
             log.to_csv(temporary, index=False)
         print(f"wrote {LOG}")
-    plot_operations(log, FIGURE)
-    print(f"wrote {FIGURE}")
+    if len(log):
+        plot_operations(log, FIGURE)
+        print(f"wrote {FIGURE}")
 
 
 if __name__ == "__main__":

@@ -132,7 +132,8 @@ class FaceGenerator(ImageDataGenerator):
 class AugmentedFaces(keras.utils.PyDataset):
     """The training batches of one epoch after another.
 
-    Every epoch shows every face once, in a new order and newly changed. Set `epoch`
+    Every epoch shows every face once (with mixup once more as a partner), in a new
+    order and newly changed. Set `epoch`
     before an epoch begins: batch `index` is a function of (seed, epoch, index).
 
     Args:

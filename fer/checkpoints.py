@@ -15,8 +15,8 @@ from fer.data import EMOTIONS, IMAGE_SIZE
 
 # Faces per step of a prediction: enough to keep two cores busy, 100 MB of activations.
 PREDICTION_BATCH_SIZE = 256
-# What test-time augmentation does to a face, in pixels, degrees and factors: well
-# inside what training did to it.
+# What test-time augmentation does to a face, in pixels, degrees and factors: no more
+# than the augmentation `strong` did to it.
 VIEWS = (
     {},
     *({axis: shift} for axis in ("tx", "ty") for shift in (-2, 2)),
@@ -98,7 +98,7 @@ def find_held_out_rows(paths, images, labels):
 
     Returns:
         rows: sorted int array; every row where the records know of no such faces.
-        warning: why every row was taken, or None.
+        reason: why every row was taken, or None.
     """
     faces = compute_fingerprint(images, labels)
     common = np.arange(len(images))
@@ -115,8 +115,19 @@ def find_held_out_rows(paths, images, labels):
             if len(common):
                 continue
             reason = "the models hold out no face in common"
-        return np.arange(len(images)), f"{reason}: all faces, also those trained on"
+        return np.arange(len(images)), reason
     return common, None
+
+
+def require_held_out_rows(paths, images, labels):
+    """The rows of `find_held_out_rows`; InputError where the records know of none."""
+    rows, reason = find_held_out_rows(paths, images, labels)
+    if reason is not None:
+        raise InputError(
+            f"expected checkpoints that held out some of these faces, found: {reason}; "
+            "take some that train_cnn.py made from the same --train"
+        )
+    return rows
 
 
 def compute_fingerprint(images, labels):
@@ -133,7 +144,10 @@ def compute_digest(path):
     try:
         return hashlib.sha256(Path(path).read_bytes()).hexdigest()
     except OSError as error:
-        raise InputError(f"cannot read {path}: {error.strerror}") from error
+        raise InputError(
+            f"{path}: expected a checkpoint, found {error.strerror}; train one with "
+            "train_cnn.py"
+        ) from error
 
 
 def predict(model, images, tta=False):

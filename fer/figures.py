@@ -16,6 +16,8 @@ TRAINING_COLOR = "tab:blue"
 VALIDATION_COLOR = "tab:red"
 # 150 dots per inch stay sharp in print at the figures' sizes of 5 to 10 inches.
 DPI = 150
+# What a figure counts where no face is known to be new to the model.
+ALL_FACES = "all faces, also those trained on"
 SUFFIXES = (".png", ".pdf", ".svg")
 
 

@@ -61,7 +61,7 @@ def build_parser(description, name, network_names, recipe):
         (
             "weight_decay",
             number_from_zero,
-            "decoupled, taken off each step",
+            "share off a kernel, a step and unit of rate",
         ),
         ("label_smoothing", fraction, "share of a target spread over all emotions"),
         ("mixup", number_from_zero, "how strongly faces are blended in pairs"),

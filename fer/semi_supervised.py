@@ -23,8 +23,8 @@ WARMUPS = {"supervised": 0, "self_training": 1 / 2, "fixmatch": 1 / 15}
 METHODS = tuple(WARMUPS)
 WEAK = FaceGenerator(**AUGMENTATIONS["flip"], **AUGMENTATIONS["shift"])
 STRONG = FaceGenerator(**AUGMENTATIONS["strong"])
-# Of a batch with pseudo-labels. FixMatch has an eighth; a quarter is less noisy in
-# batches as small as these.
+# Of a batch of FixMatch. The paper has an eighth; a quarter is less noisy in batches as
+# small as these.
 LABELLED_PART = 0.25
 # What a step changes, each with random numbers of its own.
 LABELLED, WEAKLY, STRONGLY = range(3)

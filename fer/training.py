@@ -53,6 +53,12 @@ def train(build, recipe, options, run_epochs=None):
         InputError: something the user gave is wrong.
     """
     recipe = flags.override(recipe, options)
+    checkpoint = stem_of(options.name, ".keras")
+    if checkpoint.resolve() in {Path(path).resolve() for path in recipe.teachers}:
+        raise InputError(
+            f"{checkpoint}: expected another file than a teacher's, found one of "
+            "--teachers, which this run would replace; choose another --name"
+        )
     with locked(stem_of(options.name, ".lock")):
         remove_leftovers(stem_of(options.name, ".state"))
         return train_locked(build, recipe, options, run_epochs or fit)
@@ -88,28 +94,33 @@ def train_locked(build, recipe, options, run_epochs):
     keras.config.set_dtype_policy("float32")
     trained = build(build_normalization(recipe.normalization, parts.train_images))
     trained.set_weights(keeper.best_weights)
-    record = {
+    record = make_record(trained, settings, options, parts, keeper)
+    publish(trained, record, keeper.history, parts)
+    return record
+
+
+def make_record(model, settings, options, parts, keeper):
+    """What is to be known about a finished run; its accuracy is measured later."""
+    num_faces, history = len(parts.train_rows), keeper.history
+    arguments = [argument for argument in sys.argv[1:] if argument != "--resume"]
+    size = measure_size(model)
+    return {
         "name": options.name,
         "settings": settings,
-        "command": shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]]),
+        "command": shlex.join([Path(sys.argv[0]).name, *arguments]),
         "train": str(options.train),
-        **count_parameters(trained),
-        "epochs_trained": len(keeper.history),
+        **size,
+        # A multiply-add is two operations, and the gradients of the inputs and of the
+        # weights cost a forward pass each. Without what teachers took.
+        "training_operations": 6 * size["multiply_adds"] * num_faces * len(history),
+        "epochs_trained": len(history),
         "best_epoch": keeper.best_epoch(),
         "val_accuracy": None,
         "kept": "best validation accuracy" if options.validation else "last epoch",
-        # Of the forward and the backward pass: a multiply-add is two operations, and
-        # the gradients of inputs and of weights cost a forward pass each.
-        "training_operations": 6
-        * complexity.count_multiply_adds(trained)
-        * len(parts.train_rows)
-        * len(keeper.history),
-        **measure_speed(keeper.history, len(parts.train_rows)),
+        **measure_speed(history, num_faces),
         "versions": read_versions(),
         "validation_rows": parts.validation_rows.tolist(),
     }
-    publish(trained, record, keeper.history, parts)
-    return record
 
 
 def describe_settings(options, recipe, fingerprint, precision):
@@ -121,9 +132,7 @@ def describe_settings(options, recipe, fingerprint, precision):
         "faces": fingerprint,
         "precision": precision,
         **dataclasses.asdict(recipe),
-        "teachers": {
-            str(path): checkpoints.compute_digest(path) for path in recipe.teachers
-        },
+        "teachers": [checkpoints.compute_digest(path) for path in recipe.teachers],
     }
     # JSON knows only text as keys of an object, and no tuples.
     return json.loads(json.dumps(settings))
@@ -176,21 +185,21 @@ def make_targets(parts, teachers):
     targets = parts.targets(parts.train_rows)
     if not teachers:
         return targets
-    held_out, warning = checkpoints.find_held_out_rows(
-        teachers, parts.images, parts.labels
-    )
-    rows = parts.validation_rows
-    if len(rows) and (warning or not np.isin(rows, held_out).all()):
-        raise InputError(
-            "expected teachers that never saw the validation faces, found that "
-            f"{warning or 'they hold out fewer'}; take some that were trained on the "
-            "same faces with the same --validation"
+    models = [checkpoints.load_checkpoint(path) for path in teachers]
+    if len(parts.validation_rows):
+        held_out = checkpoints.require_held_out_rows(
+            teachers, parts.images, parts.labels
         )
+        if not np.isin(parts.validation_rows, held_out).all():
+            raise InputError(
+                "--teachers: expected checkpoints that never saw the validation faces, "
+                "found that they held out others; take some that were trained with the "
+                "same --validation"
+            )
     answers = []
-    for path in teachers:
+    for path, model in zip(teachers, models, strict=True):
         print(f"asking    {path} about every training face", flush=True)
-        teacher = checkpoints.load_checkpoint(path)
-        answers.append(checkpoints.predict(teacher, parts.train_images))
+        answers.append(checkpoints.predict(model, parts.train_images))
     return (targets + np.mean(answers, axis=0)) / 2
 
 
@@ -239,16 +248,18 @@ def find_state(options, recipe, settings):
 
 def print_header(model, recipe, options, parts, reason):
     """Say what is about to be trained on what, before the first epoch."""
-    counts = count_parameters(model)
+    size = measure_size(model)
     lines = {
         "run": f"{options.name} -> {stem_of(options.name, '.keras')}",
-        "network": f"{options.network}, {counts['parameters']:,} parameters "
-        f"({counts['trainable_parameters']:,} trainable)",
+        "network": f"{options.network}, {size['parameters']:,} parameters "
+        f"({size['trainable_parameters']:,} trainable), {size['multiply_adds']:,} "
+        "multiply-adds a face",
         "faces": f"{len(parts.train_rows):,} to train on, "
         f"{len(parts.validation_rows):,} to validate on, from {options.train}",
         "recipe": f"{recipe.epochs} epochs, batch size {recipe.batch_size}, "
         f"{recipe.optimizer} {recipe.learning_rate:g} {recipe.schedule}, "
-        f"augmentation {recipe.augmentation}, normalization {recipe.normalization}",
+        f"augmentation {recipe.augmentation}, normalization {recipe.normalization}, "
+        f"mixup {recipe.mixup:g}, {len(recipe.teachers)} teachers",
         "precision": f"{keras.config.dtype_policy().name}: {reason}",
         "backend": f"Keras {keras.__version__} on {keras.config.backend()}, "
         f"seed {options.seed}",
@@ -257,10 +268,15 @@ def print_header(model, recipe, options, parts, reason):
         print(f"{key:9} {value}")
 
 
-def count_parameters(model):
-    """Total and trainable parameters of a model, by name."""
-    trainable = sum(math.prod(weight.shape) for weight in model.trainable_weights)
-    return {"parameters": model.count_params(), "trainable_parameters": trainable}
+def measure_size(model):
+    """Total and trainable parameters and multiply-adds a face, by name."""
+    return {
+        "parameters": model.count_params(),
+        "trainable_parameters": sum(
+            math.prod(weight.shape) for weight in model.trainable_weights
+        ),
+        "multiply_adds": complexity.count_multiply_adds(model),
+    }
 
 
 def weigh_classes(labels):

@@ -85,6 +85,19 @@ def test_one_seed_has_no_deviation():
     assert "±" not in "".join(train_ablations.describe(table))
 
 
+def test_every_experiment_gets_a_panel(tmp_path):
+    experiments = train_ablations.MAIN | train_ablations.INGREDIENTS
+    history = pd.DataFrame(
+        {"epoch": [1, 2], "accuracy": [0.2, 0.3], "val_accuracy": [0.2, 0.25]}
+    )
+    histories = {
+        cell: [history, history] for cell in train_ablations.list_cells(experiments)
+    }
+    path = tmp_path / "ablations.png"
+    train_ablations.plot_curves(experiments, histories, "title", path)
+    assert path.stat().st_size > 10_000
+
+
 @pytest.mark.slow
 def test_the_four_cells_on_drawn_faces(drawn, tmp_path):
     arguments = ["--train", drawn / "train.csv", "--epochs", 1, "--seeds", 1]

@@ -1,9 +1,11 @@
 """The log of the experiments: one row per command, and what a row says."""
 
 import pandas as pd
-from conftest import run_script
+import pytest
 
-from experiments import log_runs
+from experiments import compare_views, log_runs
+from fer import checkpoints
+from fer.command import InputError
 
 
 def test_a_row_replaces_the_older_one_of_its_command():
@@ -15,7 +17,9 @@ def test_a_row_replaces_the_older_one_of_its_command():
 def test_a_run_becomes_a_row(trained, drawn, tmp_path, monkeypatch):
     monkeypatch.chdir(trained)
     images, labels = log_runs.data.load_training_faces(drawn / "train.csv")
-    row = log_runs.measure_run("small_run", images, labels, "a remark")
+    path = trained / "checkpoints/small_run.keras"
+    row = log_runs.measure_run(path, images, labels, "a remark")
+    assert tuple(row) == log_runs.COLUMNS
     assert row["command"].startswith("train_cnn.py --train ")
     assert row["network"] == "vgg" and row["seed"] == 0
     # 116,382,336 multiply-adds, 378 training faces, 2 epochs.
@@ -27,8 +31,20 @@ def test_a_run_becomes_a_row(trained, drawn, tmp_path, monkeypatch):
     assert (tmp_path / "operations.png").stat().st_size > 5_000
 
 
-def test_the_benchmark_explains_itself(tmp_path):
-    assert (
-        "--epochs"
-        in run_script("benchmarks/throughput.py", "--help", cwd=tmp_path).stdout
-    )
+def test_a_damaged_log_is_refused(tmp_path):
+    for text in ("", "date,commit\n", "<<<<<<< HEAD\na,b\n1,2,3,4\n"):
+        (tmp_path / "log.csv").write_text(text)
+        with pytest.raises(InputError, match="log.csv: expected the"):
+            log_runs.load_log(tmp_path / "log.csv")
+    assert len(log_runs.load_log(log_runs.LOG).columns) == 10
+
+
+def test_views_are_compared(trained, drawn):
+    images, labels = log_runs.data.load_training_faces(drawn / "train.csv")
+    path = trained / "checkpoints/small_run.keras"
+    model = checkpoints.load_checkpoint(path)
+    accuracies = compare_views.compute_accuracies(model, images[:70], labels[:70])
+    for name, tta in (("as it is", False), ("all", True)):
+        predictions = checkpoints.predict(model, images[:70], tta).argmax(axis=1)
+        assert accuracies[name] == (predictions == labels[:70]).mean()
+    assert len(accuracies) == 6

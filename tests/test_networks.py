@@ -14,7 +14,7 @@ from fer import complexity
 from fer.augmentation import AUGMENTATIONS, FaceGenerator
 from fer.normalization import NORMALIZATIONS
 from fer.recipes import build_schedule, compile_model
-from fer.training import count_parameters
+from fer.training import measure_size
 
 # Total and trainable parameters; None where no report prints the number.
 COUNTS = {
@@ -44,7 +44,7 @@ def collect(model, kind, attribute):
 @pytest.mark.parametrize(("name", "kind"), COUNTS)
 def test_parameters_are_those_of_the_report(name, kind):
     parameters, trainable = COUNTS[name, kind]
-    found = count_parameters(build(name, kind))
+    found = measure_size(build(name, kind))
     assert parameters in (None, found["parameters"])
     assert trainable in (None, found["trainable_parameters"])
 

@@ -184,8 +184,9 @@ def test_the_same_command_twice(runner, tmp_path, precision):
         {"schedule": {0: 1.0, 2: 0.1}, "augmentation": "erasing"},
         {"patience": 1, "label_smoothing": 0.1},
         {"class_weights": True, "normalization": "image"},
+        {"mixup": 0.2},
     ],
-    ids=["adam", "steps", "patience", "class weights"],
+    ids=["adam", "steps", "patience", "class weights", "mixup"],
 )
 def test_every_kind_of_recipe_resumes(runner, tmp_path, recipe):
     recipe["epochs"] = 5

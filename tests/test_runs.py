@@ -30,7 +30,7 @@ def member(tmp_path, monkeypatch):
         "validation": 0.1,
         "faces": "abc",
         "precision": "float32",
-        "teachers": {},
+        "teachers": [],
     }
     folder = tmp_path / "checkpoints"
     folder.mkdir()

@@ -11,12 +11,12 @@ import pytest
 from conftest import ROOT, run_script
 
 import networks
-from fer import data
+from fer import data, training
 
 SCRIPTS = sorted(
-    path.name
-    for path in ROOT.glob("*.py")
-    if path.name.startswith(("train_", "predict", "plot_", "table_", "draw_"))
+    path.relative_to(ROOT).as_posix()
+    for pattern in ("*.py", "benchmarks/*.py", "experiments/*.py")
+    for path in ROOT.glob(pattern)
 )
 
 
@@ -174,13 +174,37 @@ def test_a_pupil_learns_from_teachers_that_saw_no_validation_face(
     assert "asking" in process.stdout
     record = json.loads((tmp_path / "checkpoints/cnn.json").read_text())
     digest = hashlib.sha256(teacher.read_bytes()).hexdigest()
-    assert record["settings"]["teachers"] == {str(teacher): digest}
+    assert record["settings"]["teachers"] == [digest]
 
     # With a fifth held out instead of a tenth the teacher knows half of them.
     arguments += ["--validation", 0.2, "--name", "refused"]
     process = run_script("train_cnn.py", *arguments, cwd=tmp_path, status=2)
     assert "never saw the validation faces" in process.stderr
     assert not (tmp_path / "checkpoints/refused.keras").exists()
+    for path, found in (("nowhere.keras", "No such file"), (ROOT / "README.md", ".md")):
+        arguments = ["--train", drawn / "train.csv", "--teachers", path]
+        process = run_script("train_cnn.py", *arguments, cwd=tmp_path, status=2)
+        assert str(path) in process.stderr and found in process.stderr
+    before = (tmp_path / "checkpoints/cnn.keras").read_bytes()
+    arguments = ["--train", drawn / "train.csv", "--teachers", "checkpoints/cnn.keras"]
+    process = run_script("train_cnn.py", *arguments, cwd=tmp_path, status=2)
+    assert "choose another --name" in process.stderr
+    assert (tmp_path / "checkpoints/cnn.keras").read_bytes() == before
+
+
+def test_half_of_a_target_is_the_average_answer_of_the_teachers(monkeypatch):
+    labels = np.array([2, 0, 6])
+    images = np.zeros((3, 48, 48, 1), "uint8")
+    parts = training.Parts(images, labels, np.array([2, 0]), np.array([], int))
+    answers = {"a": np.full((2, 7), 1 / 7), "b": np.eye(7)[[3, 4]]}
+    monkeypatch.setattr(training.checkpoints, "load_checkpoint", lambda path: path)
+    monkeypatch.setattr(training.checkpoints, "predict", lambda path, _: answers[path])
+    targets = training.make_targets(parts, ["a", "b"])
+    expected = np.full((2, 7), 1 / 28)
+    for row, (label, answer) in enumerate([(6, 3), (2, 4)]):
+        expected[row, label] += 1 / 2
+        expected[row, answer] += 1 / 4
+    np.testing.assert_allclose(targets, expected, atol=1e-7)
 
 
 def test_a_network_can_be_trained_as_another_one_is(drawn, tmp_path):
