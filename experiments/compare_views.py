@@ -3,8 +3,8 @@
     python experiments/compare_views.py checkpoints/cnn.keras checkpoints/quick.keras
 
 Prints, for every checkpoint, the accuracy on its validation faces when the
-probabilities of some of the 26 views of `predict.py --tta` are averaged. Half a minute
-a checkpoint on two cores.
+probabilities of some of the 26 views of `predict.py --tta` are averaged. A minute a
+checkpoint on two cores.
 """
 
 import argparse

@@ -6,7 +6,7 @@
 A row tells the day of the training, the commit checked out now, the command, the seed,
 the training operations (6 x multiply-adds x faces seen), the minutes and the accuracy
 on the validation faces, as they are and averaged over 26 views (what predict.py --tta
-does). A run takes the place of an older one of the same command. Half a minute a
+does). A run takes the place of an older one of the same command. A minute a
 checkpoint on two cores; nothing here reads the labels of a test face.
 
 The figure, plots/accuracy_operations.png, shows every run without teachers: what these

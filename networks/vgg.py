@@ -3,10 +3,10 @@
 Measured on 2026-11-22, seed 0, on two AVX512_BF16 cores that had other work as well;
 validation accuracy of the best epoch, public accuracy with --tta:
 
-python train_cnn.py                             0.691   0.700   77 minutes
+python train_cnn.py                             0.691   0.707   77 minutes
 python train_cnn.py --epochs 30 --augmentation erasing
-                                                0.678   0.679   22 minutes
-python train_dnn.py                             0.459   0.476    2 minutes
+                                                0.678   0.687   22 minutes
+python train_dnn.py                             0.459   0.475    2 minutes
 
 The CNN begins to learn its faces by heart halfway through, where training overtakes
 validation. The dense network does so under `flip` after 30 epochs and learns too little
