@@ -339,9 +339,7 @@ def at_least(lowest):
 
 
 def main():
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = command.new_parser(__doc__)
     count = at_least(len(EMOTIONS))
     add = parser.add_argument
     add(

@@ -12,7 +12,6 @@ frequent confusions in words are printed. Two models of the default network and 
 AVX512_BF16), once TensorFlow has started.
 """
 
-import argparse
 import sys
 from pathlib import Path
 
@@ -27,9 +26,7 @@ NOTABLE_SHARE = 0.1
 
 
 def build_parser():
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = command.new_parser(__doc__)
     parser.add_argument(
         "models",
         nargs="+",

@@ -50,9 +50,7 @@ COLORBAR_WIDTH = 0.4
 
 
 def build_parser():
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = command.new_parser(__doc__)
     add = parser.add_argument
     add("model", metavar="MODEL", help="checkpoint")
     add(

@@ -7,7 +7,6 @@ faintly in the same style. Training faces are augmented and dropout is on while 
 are counted, so the faint curve may lie below the strong one.
 """
 
-import argparse
 from pathlib import Path
 
 import matplotlib.pyplot as plt
@@ -102,9 +101,7 @@ def plot_histories(histories, path):
 
 
 def main():
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = command.new_parser(__doc__)
     parser.add_argument(
         "runs",
         nargs="+",

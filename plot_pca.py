@@ -17,8 +17,6 @@ which tell bright from dark faces and the face from its background: (e) shows no
 clusters.
 """
 
-import argparse
-
 import matplotlib.pyplot as plt
 import numpy as np
 
@@ -35,9 +33,7 @@ ROWS_PER_STEP = 4096
 
 
 def build_parser():
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = command.new_parser(__doc__)
     flags.add_train_flag(parser)
     parser.add_argument(
         "--reconstruct",

@@ -22,7 +22,6 @@ faces, 0.32 with only the 30 % most salient pixels (0.18 with random ones) and 0
 without them (0.33).
 """
 
-import argparse
 import sys
 from pathlib import Path
 
@@ -51,9 +50,7 @@ COLORBAR_WIDTH = 0.75
 
 
 def build_parser():
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = command.new_parser(__doc__)
     add = parser.add_argument
     add("model", metavar="MODEL", help="checkpoint")
     flags.add_train_flag(parser)

@@ -9,7 +9,6 @@ python predict.py                          checkpoints/cnn.keras, else a shipped
 python predict.py pretrained/*.keras --tta --labels public_labels.csv
 """
 
-import argparse
 from pathlib import Path
 
 import numpy as np
@@ -23,9 +22,7 @@ DEFAULT_MODELS = (Path("checkpoints/cnn.keras"), Path("pretrained/cnn.keras"))
 
 
 def parse_options():
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = command.new_parser(__doc__)
     add = parser.add_argument
     add(
         "models",

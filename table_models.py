@@ -9,7 +9,6 @@ How the operations are counted stands at the head of fer/complexity.py; multiply
 are the products of weights and values in convolutional and dense layers.
 """
 
-import argparse
 import time
 from pathlib import Path
 
@@ -144,9 +143,7 @@ def format_cell(value):
 
 
 def main():
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = command.new_parser(__doc__)
     parser.add_argument(
         "models",
         nargs="*",

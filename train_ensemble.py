@@ -14,7 +14,6 @@ the members, with the worst and the best choice; so no order of the members flat
 the curve. plots/ensemble_confusion_matrix.png shows the first member against all.
 """
 
-import argparse
 import itertools
 
 import matplotlib.pyplot as plt
@@ -27,9 +26,7 @@ from fer import checkpoints, command, data, figures, flags, runs, training
 
 
 def build_parser():
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = command.new_parser(__doc__)
     add = parser.add_argument
     flags.add_train_flag(parser)
     add(

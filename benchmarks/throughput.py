@@ -43,9 +43,7 @@ MATRIX_PRODUCTS = 20
 
 
 def build_parser():
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = command.new_parser(__doc__)
     add = parser.add_argument
     flags.add_train_flag(parser)
     add(

@@ -7,7 +7,6 @@ probabilities of some of the 26 views of `predict.py --tta` are averaged. A minu
 checkpoint on two cores.
 """
 
-import argparse
 import sys
 from pathlib import Path
 
@@ -28,9 +27,7 @@ SELECTIONS = {
 
 
 def build_parser():
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = command.new_parser(__doc__)
     flags.add_train_flag(parser)
     parser.add_argument(
         "models", nargs="+", metavar="MODEL", type=Path, help="checkpoints"

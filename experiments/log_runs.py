@@ -13,7 +13,6 @@ The figure, plots/accuracy_operations.png, shows every run without teachers: wha
 took is not among the operations of their pupil.
 """
 
-import argparse
 import datetime
 import subprocess
 import sys
@@ -45,9 +44,7 @@ FIGURE = ROOT / "plots/accuracy_operations.png"
 
 
 def build_parser():
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = command.new_parser(__doc__)
     flags.add_train_flag(parser)
     parser.add_argument(
         "models", nargs="*", metavar="MODEL", type=Path, help="checkpoints to add"

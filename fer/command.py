@@ -1,10 +1,18 @@
-"""How every script ends: quietly, or with one clear line on stderr and exit code 2."""
+"""How every script begins and ends: its flags, and one clear line for mistakes."""
 
+import argparse
 import sys
 
 
 class InputError(ValueError):
     """What the user gave is wrong; the message says what, where and how to mend it."""
+
+
+def new_parser(description):
+    """A parser of flags whose --help shows a script's docstring as it is written."""
+    return argparse.ArgumentParser(
+        description=description, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
 
 
 def run(main):

@@ -5,6 +5,7 @@ import dataclasses
 import math
 
 from fer.augmentation import AUGMENTATIONS
+from fer.command import new_parser
 from fer.normalization import NORMALIZATIONS
 
 SCHEDULES = ("cosine", "constant")
@@ -31,9 +32,7 @@ def build_parser(description, name, network_names, recipe):
         network_names: what --network accepts; the first is the default.
         recipe: of the default network; its values stand in --help.
     """
-    parser = argparse.ArgumentParser(
-        description=description, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = new_parser(description)
     add = parser.add_argument
     add_train_flag(parser)
     add(

@@ -3,7 +3,6 @@
 A process of its own frees all memory, and its seeds and precision are its own.
 """
 
-import argparse
 import signal
 import subprocess
 import sys
@@ -13,6 +12,7 @@ import pandas as pd
 
 import networks
 from fer import checkpoints, flags, training
+from fer.command import new_parser
 from fer.files import replacing
 from fer.precision import choose_precision
 
@@ -26,9 +26,7 @@ def build_parser(description, name):
         description: the script's docstring.
         name: of the experiment, unless --name says otherwise.
     """
-    parser = argparse.ArgumentParser(
-        description=description, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = new_parser(description)
     flags.add_train_flag(parser)
     parser.add_argument(
         "--network",
