@@ -1,12 +1,14 @@
 """Train several networks that differ in seed or design, and average them.
 
     python train_ensemble.py --members 5
-    python train_ensemble.py --members 6 --networks vgg large_kernel
+    python train_ensemble.py --networks vgg small --recipe vgg --epochs 20
 
 Member i is what `train_cnn.py --name ensemble_i` with a seed of its own trains: a
-checkpoint that can be used alone. The networks take turns. All members hold out the
-same validation faces. The same command again continues where it was stopped and
-trains no finished member a second time.
+checkpoint that can be used alone. The networks take turns, and flags of train_cnn.py
+that are not listed here, such as --recipe or --epochs, go to every member. All members
+hold out the same validation faces. The same command again continues where it was
+stopped and trains no finished member a second time; in a second terminal it shares the
+work with the first.
 
 Printed and drawn (plots/ensemble_members.png): the validation accuracy of the averaged
 probabilities for every number of members k, as the mean over all choices of k among
@@ -51,12 +53,6 @@ def build_parser():
         help="stem of checkpoints/NAME_1.* and so on (default: %(default)s)",
     )
     add(
-        "--epochs",
-        type=flags.positive_integer,
-        metavar="NUMBER",
-        help="passes over the training faces (default: of each network's recipe)",
-    )
-    add(
         "--seed",
         type=int,
         default=0,
@@ -65,21 +61,28 @@ def build_parser():
     return parser
 
 
-def train_members(options, fingerprint):
-    """Train what is not trained yet; returns the paths of the checkpoints."""
-    paths = []
-    for i, network in zip(
-        range(options.members), itertools.cycle(options.networks), strict=False
-    ):
-        name = f"{options.name}_{i + 1}"
-        print(f"\nmember {i + 1} of {options.members}: {network}", flush=True)
+def train_members(options, recipe_flags, fingerprint):
+    """Train what is not trained yet; returns the paths of the checkpoints.
+
+    Args:
+        options: of this script.
+        recipe_flags: for train_cnn.py, a list of texts.
+        fingerprint: of the faces.
+    """
+
+    def train(name, network, seed):
         arguments = ["--train", options.train, "--network", network, "--name", name]
-        arguments += ["--seed", options.seed + i]
-        if options.epochs is not None:
-            arguments += ["--epochs", options.epochs]
-        runs.run_once(arguments, fingerprint)
-        paths.append(training.stem_of(name, ".keras"))
-    return paths
+        arguments += ["--seed", seed, *recipe_flags]
+        return runs.run_once(arguments, fingerprint)
+
+    members = [
+        (f"{options.name}_{i + 1}", network, options.seed + i)
+        for i, network in zip(
+            range(options.members), itertools.cycle(options.networks), strict=False
+        )
+    ]
+    runs.run_all(members, train)
+    return [training.stem_of(name, ".keras") for name, *_ in members]
 
 
 def compute_growth(probabilities, labels):
@@ -143,9 +146,12 @@ def plot_growth(growth, title, path):
 
 
 def main():
-    options = build_parser().parse_args()
+    options, recipe_flags = build_parser().parse_known_args()
+    # Ends the script at once where they are no flags of train_cnn.py either.
+    runs.parse(recipe_flags)
     images, labels = data.load_training_faces(options.train)
-    paths = train_members(options, checkpoints.compute_fingerprint(images, labels))
+    fingerprint = checkpoints.compute_fingerprint(images, labels)
+    paths = train_members(options, recipe_flags, fingerprint)
 
     rows, _ = checkpoints.find_held_out_rows(paths, images, labels)
     labels = labels[rows]

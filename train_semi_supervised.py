@@ -22,8 +22,8 @@ those of self-training are changed as `geometric` in fer/augmentation.py says.
 Every method takes the same number of optimizer steps, each with the same number of
 faces: an epoch has as many steps as a pass over the whole training part, however few
 labels there are. A step of `supervised` shows a batch of labelled faces, and one of
-self-training of labelled and sure faces alike. A step of FixMatch shows a quarter of a
-batch with labels and three quarters without, and its loss is the mean over the former
+self-training of labelled and sure faces alike. A step of FixMatch shows half a
+batch with labels and half without, and its loss is the mean over the former
 plus the mean over the latter, where faces it is not sure of count zero. The first
 epochs are supervised for every method: a fifteenth of them with FixMatch, half of them
 with self-training.
@@ -38,9 +38,10 @@ Each run has a process of its own and leaves what `train_cnn.py` leaves, in
 checkpoints/NAME_METHOD_PERCENT_SEED.keras and beside it, usable alone. Its .csv tells
 for every epoch which share of the pseudo-labels was right (pseudo_precision) and which
 share of the other faces got one (pseudo_share); its training accuracy counts labels
-and pseudo-labels alike. A finished run is not trained a second time. Writes
-plots/NAME.csv and plots/NAME.png and prints the table, each number as mean and standard
-deviation over the seeds; a single run (one share, method and seed) prints no table.
+and pseudo-labels alike. A finished run is not trained a second time; in a second
+terminal the same command shares the work with the first. Writes plots/NAME.csv and
+plots/NAME.png and prints the table, each number as mean and standard deviation over the
+seeds; a single run (one share, method and seed) prints no table.
 """
 
 import argparse

@@ -57,12 +57,16 @@ def current_umask():
     return umask
 
 
+class Locked(InputError):
+    """Another living process holds a lock."""
+
+
 @contextlib.contextmanager
 def locked(path):
     """Hold the lock file `path`, released by the kernel even if this process is killed.
 
     Raises:
-        InputError: another living process holds it.
+        Locked: another living process holds it.
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -70,7 +74,7 @@ def locked(path):
         try:
             lock(file)
         except OSError as error:
-            raise InputError(
+            raise Locked(
                 f"{path} is held by a run of the same name that is still going; "
                 "wait for it, stop it, or choose another --name"
             ) from error

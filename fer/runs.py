@@ -1,11 +1,15 @@
 """Runs that are parts of an experiment: each in its own process, none of them twice.
 
-A process of its own frees all memory, and its seeds and precision are its own.
+A process of its own frees all memory, and its seeds and precision are its own. The
+same experiment may be started several times at once: each takes runs that none of the
+others has begun.
 """
 
+import contextlib
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pandas as pd
@@ -13,10 +17,12 @@ import pandas as pd
 import networks
 from fer import checkpoints, flags, training
 from fer.command import new_parser
-from fer.files import replacing
+from fer.files import Locked, locked, replacing
 from fer.precision import choose_precision
 
 TRAIN_CNN = Path(__file__).resolve().parent.parent / "train_cnn.py"
+# Seconds until the next look at runs that other processes train.
+WAIT = 5
 
 
 def build_parser(description, name):
@@ -64,10 +70,7 @@ def run_cells(cells, seeds, train, measure):
     """
     # Seed by seed, so that an unfinished experiment has every cell before the spread.
     todo = [(cell, seed) for seed in seeds for cell in cells]
-    records = []
-    for number, (cell, seed) in enumerate(todo, start=1):
-        print(f"\nrun {number} of {len(todo)}: {cell}, seed {seed}", flush=True)
-        records.append(train(cell, seed))
+    records = run_all(todo, train)
 
     # Only now: on a GPU the first prediction takes the memory that the runs need.
     measurements = []
@@ -78,6 +81,34 @@ def run_cells(cells, seeds, train, measure):
         numbers = measure(record, history)
         measurements.append({**cell._asdict(), "seed": seed, **numbers})
     return pd.DataFrame(measurements), histories
+
+
+def run_all(todo, train):
+    """Train every run; those that another process has begun are left to it.
+
+    Args:
+        todo: list of tuples, the arguments of `train`.
+        train: function to the record of the finished run.
+
+    Returns:
+        The records, in the order of `todo`.
+    """
+    records = {}
+    for number, run in enumerate(todo, start=1):
+        words = ", ".join(map(str, run))
+        print(f"\nrun {number} of {len(todo)}: {words}", flush=True)
+        try:
+            records[run] = train(*run)
+        except Locked:
+            print("another process trains it", flush=True)
+    while len(records) < len(todo):
+        # What the others stop halfway is continued here.
+        time.sleep(WAIT)
+        for run in todo:
+            if run not in records:
+                with contextlib.suppress(Locked):
+                    records[run] = train(*run)
+    return [records[run] for run in todo]
 
 
 def run_once(arguments, fingerprint):
@@ -115,11 +146,15 @@ def run_unless_finished(command, options, recipe, fingerprint):
         command: path and flags of the script.
         options, recipe: what it gives to `fer.training.train`.
         fingerprint: of the faces.
+
+    Raises:
+        Locked: another experiment makes the run.
     """
-    if not is_finished(options, recipe, fingerprint):
-        status = run([sys.executable, *command])
-        if status != 0:
-            sys.exit(status)
+    with locked(training.stem_of(options.name, ".claim")):
+        if not is_finished(options, recipe, fingerprint):
+            status = run([sys.executable, *command])
+            if status != 0:
+                sys.exit(status)
     return checkpoints.load_record(training.stem_of(options.name, ".keras"))
 
 

@@ -20,11 +20,13 @@ from keras import layers
 from fer.recipes import Recipe
 from networks.blocks import emotion_output, face_input
 
-# ours: with these filters the CNN has 991,943 parameters; each group halves the
-# picture after its first convolution: 24, 12, 6, 3 pixels a side.
-STEM_FILTERS = 32
-FILTERS = (64, 128, 224)
-DROPOUT_RATE = 0.3
+# ours: few multiplications for experiments of many runs; four fifths of the
+# 999,835 parameters are those of the dense layer. The pictures are 24, 12, 6 and 3
+# pixels a side.
+STEM_FILTERS = 16
+FILTERS = (32, 96, 192)
+UNITS = 460
+DROPOUT_RATE = 0.5
 
 DNN_UNITS = (64, 64, 64)
 DNN_DROPOUT_RATES = (0.1, 0.2, 0.7)
@@ -45,30 +47,39 @@ DNN_RECIPE = dataclasses.replace(
 
 
 def build_cnn(normalization=None):
-    """A 5x5 convolution, then three groups of two 3x3 convolutions."""
+    """A strided 5x5 convolution, three pooled 3x3 ones and a dense layer."""
     pixels, x = face_input(normalization)
-    x = convolution(x, STEM_FILTERS, 5, "0", pool=True)
-    for group, filters in enumerate(FILTERS, start=1):
-        x = convolution(x, filters, 3, f"{group}_1", pool=True)
-        x = convolution(x, filters, 3, f"{group}_2")
-    x = layers.GlobalAveragePooling2D(name="pooled")(x)
+    x = convolution(x, STEM_FILTERS, 5, "stem", strides=2)
+    x = normalize_and_rectify(x, "_stem")
+    for number, filters in enumerate(FILTERS, start=1):
+        x = convolution(x, filters, 3, f"conv{number}")
+        x = layers.MaxPooling2D(name=f"pool{number}")(x)
+        x = normalize_and_rectify(x, number)
+    x = layers.Flatten(name="flat")(x)
+    x = layers.Dense(
+        UNITS, use_bias=False, kernel_initializer="he_normal", name="dense1"
+    )(x)
+    x = normalize_and_rectify(x, "_dense1")
     x = layers.Dropout(DROPOUT_RATE, name="dropout")(x)
     return keras.Model(pixels, emotion_output(x), name="small_cnn")
 
 
-def convolution(x, filters, kernel_size, suffix, pool=False):
-    """A convolution, pooled or not, normalized and rectified."""
-    x = layers.Conv2D(
+def convolution(x, filters, kernel_size, name, strides=1):
+    """A convolution whose bias batch normalization makes up for."""
+    return layers.Conv2D(
         filters,
         kernel_size,
+        strides=strides,
         padding="same",
         use_bias=False,
         kernel_initializer="he_normal",
-        name=f"conv{suffix}",
+        name=name,
     )(x)
-    if pool:
-        x = layers.MaxPooling2D(name=f"pool{suffix}")(x)
-    x = layers.BatchNormalization(name=f"norm{suffix}")(x)
+
+
+def normalize_and_rectify(x, suffix):
+    """Batch normalization and ReLU."""
+    x = layers.BatchNormalization(momentum=0.9, name=f"norm{suffix}")(x)
     return layers.ReLU(name=f"relu{suffix}")(x)
 
 

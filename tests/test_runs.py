@@ -12,6 +12,7 @@ from conftest import ROOT
 
 import networks
 from fer import flags, runs
+from fer.files import Locked, locked
 from train_ablations import Cell
 
 RECIPE = networks.load("small").CNN_RECIPE
@@ -92,6 +93,33 @@ def test_cells_are_trained_seed_by_seed_and_then_measured(tmp_path, monkeypatch)
     assert list(measurements["augmentation"]) == ["flip", "zoom", "flip", "zoom"]
     assert list(measurements["seed"]) == list(measurements["last_loss"]) == [4, 4, 5, 5]
     assert [list(each["loss"]) for each in histories[cells[1]]] == [[4], [5]]
+
+
+def test_a_run_that_another_process_makes_is_left_to_it(member, tmp_path, monkeypatch):
+    monkeypatch.setattr(runs, "run", lambda command: pytest.fail("started"))
+    with locked(tmp_path / "checkpoints/member.claim"), pytest.raises(Locked):
+        runs.run_once([*member, "--seed", 5], "abc")
+
+
+def test_runs_of_others_are_waited_for_and_come_back_in_order(monkeypatch, capsys):
+    monkeypatch.setattr(runs, "WAIT", 0)
+    refusals = {("b", 1): 3, ("c", 2): 1}
+    trained = []
+
+    def train(*run):
+        if refusals.get(run):
+            refusals[run] -= 1
+            raise Locked("taken")
+        trained.append(run)
+        return f"record of {run[0]}"
+
+    todo = [("a", 0), ("b", 1), ("c", 2), ("d", 3)]
+    records = runs.run_all(todo, train)
+    assert records == [f"record of {name}" for name in "abcd"]
+    assert [name for name, _ in trained] == ["a", "d", "c", "b"]
+    printed = capsys.readouterr().out
+    assert printed.count("another process trains it") == 2
+    assert "run 2 of 4: b, 1\n" in printed
 
 
 def test_sigterm_reaches_the_run():
