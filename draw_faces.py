@@ -15,7 +15,6 @@ The script refuses a folder that holds a train.csv or test.csv it did not write:
 knows its own folders by the file drawn_faces.txt, which it puts there first.
 """
 
-import argparse
 from pathlib import Path
 from typing import NamedTuple
 
@@ -327,20 +326,9 @@ def write_faces(folder, train_faces, test_faces, seed):
     write_table(folder / "test_labels.csv", "id,label", answers)
 
 
-def at_least(lowest):
-    """Return an argparse type for whole numbers from lowest up."""
-
-    def whole_number(text):
-        if int(text) < lowest:
-            raise argparse.ArgumentTypeError(f"{text} is below {lowest}")
-        return int(text)
-
-    return whole_number
-
-
 def main():
     parser = command.new_parser(__doc__)
-    count = at_least(len(EMOTIONS))
+    count = command.whole_number(len(EMOTIONS))
     add = parser.add_argument
     add(
         "--output",
@@ -362,7 +350,7 @@ def main():
     )
     add(
         "--seed",
-        type=at_least(0),
+        type=command.seed_number,
         default=0,
         help="same seed, same faces (default: %(default)s)",
     )

@@ -15,8 +15,6 @@ default network's conv2_1 take 30 s of processor time once TensorFlow has starte
 cores with AVX512_BF16).
 """
 
-import argparse
-import math
 from pathlib import Path
 
 import matplotlib.pyplot as plt
@@ -61,7 +59,7 @@ def build_parser():
     )
     add(
         "--count",
-        type=flags.positive_integer,
+        type=command.positive_integer,
         metavar="NUMBER",
         help="draw only so many filters of a layer, the most active ones: the mean of "
         f"the positive part of their responses to the first {ACTIVITY_FACES} faces of "
@@ -81,12 +79,12 @@ def build_parser():
         help="the faces for --count and --face (default: %(default)s)",
     )
     for flag, kind, default, text in (
-        ("--steps", flags.positive_integer, 150, "steps of the ascent"),
+        ("--steps", command.positive_integer, 150, "steps of the ascent"),
         ("--step-size", flags.positive_number, 8.0, "grey levels per step, rms"),
         ("--decay", flags.fraction, 0.01, "share of the contrast lost in every step"),
         (
             "--blur",
-            not_negative_number,
+            flags.number_from_zero,
             0.6,
             f"deviation of the blurring every {BLUR_EVERY} steps, in pixels",
         ),
@@ -98,7 +96,12 @@ def build_parser():
             metavar="NUMBER",
             help=f"{text} (default: %(default)s)",
         )
-    add("--seed", type=int, default=0, help="of the noise (default: %(default)s)")
+    add(
+        "--seed",
+        type=command.seed_number,
+        default=0,
+        help="of the noise (default: %(default)s)",
+    )
     add(
         "--output",
         metavar="FILE",
@@ -106,14 +109,6 @@ def build_parser():
         "plots/<model>_responses.png)",
     )
     return parser
-
-
-def not_negative_number(text):
-    """An argparse type: a finite number, zero or above."""
-    number = float(text)
-    if not 0 <= number < math.inf:
-        raise argparse.ArgumentTypeError(f"expected 0 or more, found {text}")
-    return number
 
 
 def climb(part, units, steps, step_size, decay, blur, seed):

@@ -73,7 +73,7 @@ def build_parser():
     )
     add(
         "--samples",
-        type=flags.positive_integer,
+        type=command.positive_integer,
         default=50,
         metavar="NUMBER",
         help="noisy copies of a face that are averaged (default: %(default)s)",
@@ -99,7 +99,12 @@ def build_parser():
         f"predicted emotion when only they are kept and when they are removed, over "
         f"{SCORED_FACES} faces, against random pixels",
     )
-    add("--seed", type=int, default=0, help="of the noise (default: %(default)s)")
+    add(
+        "--seed",
+        type=command.seed_number,
+        default=0,
+        help="of the noise (default: %(default)s)",
+    )
     add(
         "--output",
         metavar="FILE",

@@ -13,8 +13,8 @@ Writes plots/ablations.csv and plots/ablations.png and prints the table, each nu
 mean and standard deviation over the seeds: accuracy of the best epoch (measured on the
 reloaded checkpoint) and of the last one, which epoch was best, how far the accuracy
 in training lay above that in validation in the last epoch, and the recall of disgust
-of the best epoch. Training accuracy is that of the log, on augmented and blended faces
-and with dropout, so that the gap may be negative. FER2013's validation part has some
+of the best epoch. Training accuracy is that of the log, on augmented faces and with
+dropout, so that the gap may be negative. FER2013's validation part has some
 44 faces of disgust: one of them is two points of recall.
 """
 
@@ -23,7 +23,7 @@ from typing import NamedTuple
 import matplotlib.pyplot as plt
 import numpy as np
 
-from fer import checkpoints, command, data, figures, flags, runs, training
+from fer import checkpoints, command, data, figures, runs, training
 
 DISGUST = data.EMOTIONS.index("disgust")
 MEASURES = {
@@ -82,22 +82,7 @@ INGREDIENTS = {
 
 def build_parser():
     parser = runs.build_parser(__doc__, "ablations")
-    add = parser.add_argument
-    add(
-        "--epochs",
-        type=flags.positive_integer,
-        default=15,
-        metavar="NUMBER",
-        help="passes over the training faces (default: %(default)s)",
-    )
-    add(
-        "--seeds",
-        type=flags.positive_integer,
-        default=3,
-        metavar="NUMBER",
-        help="runs of each cell, with the seeds from 0 on (default: %(default)s)",
-    )
-    add(
+    parser.add_argument(
         "--ingredients",
         action="store_true",
         help="also each augmentation and normalization alone, and other losses",

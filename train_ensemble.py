@@ -33,7 +33,7 @@ def build_parser():
     flags.add_train_flag(parser)
     add(
         "--members",
-        type=flags.positive_integer,
+        type=command.positive_integer,
         default=5,
         metavar="NUMBER",
         help="networks to train and average (default: %(default)s)",
@@ -54,7 +54,7 @@ def build_parser():
     )
     add(
         "--seed",
-        type=int,
+        type=command.seed_number,
         default=0,
         help="of the first member; each later one has the next (default: %(default)s)",
     )
@@ -148,12 +148,16 @@ def plot_growth(growth, title, path):
 def main():
     options, recipe_flags = build_parser().parse_known_args()
     # Ends the script at once where they are no flags of train_cnn.py either.
-    runs.parse(recipe_flags)
+    if runs.parse(recipe_flags).validation == 0:
+        raise command.InputError(
+            "--validation: expected a share above 0, found 0; the members are compared "
+            "on the faces that they hold out"
+        )
     images, labels = data.load_training_faces(options.train)
     fingerprint = checkpoints.compute_fingerprint(images, labels)
     paths = train_members(options, recipe_flags, fingerprint)
 
-    rows, _ = checkpoints.find_held_out_rows(paths, images, labels)
+    rows = checkpoints.require_held_out_rows(paths, images, labels)
     labels = labels[rows]
     probabilities = np.array(
         [

@@ -2,7 +2,6 @@
 
     python train_semi_supervised.py                   # 5, 10, 25, 50 and 100 % labels
     python train_semi_supervised.py --labelled 0.1    # 10 % only
-    python train_semi_supervised.py --resume          # goes on after an interruption
 
 Of the training part, the same as everywhere, a share of the faces keeps its labels:
 stratified, drawn anew for every seed, copies of a face together. On them --network is
@@ -15,33 +14,36 @@ fixmatch        Sohn et al. 2020 (arXiv 2001.07685): at each step the network la
                 faces that are flipped and shifted a little, and is trained to say the
                 same of these faces strongly changed, where it was sure.
 
-Sure means a probability of --threshold or more. The labels of the other faces are used
-to measure how many pseudo-labels are right, and for nothing else. Labelled faces and
-those of self-training are changed as `geometric` in fer/augmentation.py says.
+Sure means a probability of --threshold or more. The labels of the other faces serve to
+hide labels of every emotion alike and to measure how many pseudo-labels are right, and
+nothing else. Labelled faces and those of self-training are changed as `geometric` in
+fer/augmentation.py says.
 
 Every method takes the same number of optimizer steps, each with the same number of
 faces: an epoch has as many steps as a pass over the whole training part, however few
 labels there are. A step of `supervised` shows a batch of labelled faces, and one of
-self-training of labelled and sure faces alike. A step of FixMatch shows half a
-batch with labels and half without, and its loss is the mean over the former
-plus the mean over the latter, where faces it is not sure of count zero. The first
-epochs are supervised for every method: a fifteenth of them with FixMatch, half of them
-with self-training.
+self-training of labelled and sure faces alike. A step of FixMatch shows half a batch
+with labels and half without, and its loss is the mean over the former plus the mean
+over the latter, where faces it is not sure of count zero. The first epochs are
+supervised for every method: a fifteenth of them with FixMatch, half of them with
+self-training.
 
 All train as --recipe says, without label smoothing and mixup, under which no network
 is ever sure.
 
 The best epoch is chosen with the whole validation part, which has more labels than 5
-or 10 % of the training part; the accuracy of the last epoch needs no such choice.
+or 10 % of the training part; the accuracy of the last epoch needs no such choice, and
+is what the figure shows and the methods are compared by.
 
 Each run has a process of its own and leaves what `train_cnn.py` leaves, in
 checkpoints/NAME_METHOD_PERCENT_SEED.keras and beside it, usable alone. Its .csv tells
 for every epoch which share of the pseudo-labels was right (pseudo_precision) and which
-share of the other faces got one (pseudo_share); its training accuracy counts labels
-and pseudo-labels alike. A finished run is not trained a second time; in a second
-terminal the same command shares the work with the first. Writes plots/NAME.csv and
-plots/NAME.png and prints the table, each number as mean and standard deviation over the
-seeds; a single run (one share, method and seed) prints no table.
+share of the other faces got one (pseudo_share); its training accuracy counts labels and
+pseudo-labels alike, with FixMatch also those it is not sure of. The same command again
+continues where it was stopped and trains no finished run a second time; in a second
+terminal it shares the work with the first. Writes plots/NAME.csv and plots/NAME.png and
+prints the table, each number as mean and standard deviation over the seeds; a single
+run (one share, method and seed) prints no table.
 """
 
 import argparse
@@ -55,7 +57,7 @@ import pandas as pd
 from matplotlib.ticker import MaxNLocator, NullLocator
 
 import networks
-from fer import checkpoints, command, data, figures, flags, runs, training
+from fer import checkpoints, command, data, figures, runs, training
 from fer.semi_supervised import METHODS, WARMUPS, SemiSupervisedRecipe, fit
 
 # Name, colour and line of the methods; the lines tell them apart in grey.
@@ -67,7 +69,7 @@ STYLES = {
 MEASURES = {
     "val_accuracy": "best epoch",
     "last_val_accuracy": "last epoch",
-    "gain": "above supervised",
+    "gain": "last epoch above supervised",
     "pseudo_precision": "right pseudo-labels",
     "pseudo_share": "faces with one",
 }
@@ -112,30 +114,16 @@ def build_parser():
         help="the least that makes a pseudo-label (default: %(default)s)",
     )
     add(
-        "--epochs",
-        type=flags.positive_integer,
-        default=15,
-        metavar="NUMBER",
-        help="passes over as many faces as the training part has (default: "
-        "%(default)s)",
-    )
-    add(
         "--seed",
-        type=int,
+        type=command.seed_number,
         default=0,
         help="of the first run of each kind (default: %(default)s)",
     )
     add(
-        "--seeds",
-        type=flags.positive_integer,
-        default=3,
-        metavar="NUMBER",
-        help="runs of each kind, each with the next seed (default: %(default)s)",
-    )
-    add(
         "--resume",
         action="store_true",
-        help="continue an unfinished run after its last finished epoch",
+        help="continue an unfinished run after its last finished epoch; several runs "
+        "(of more than one share, method or seed) always do",
     )
     return parser
 
@@ -181,8 +169,7 @@ def train_cell(cell, seed, options, fingerprint):
     arguments += ["--recipe", options.recipe]
     arguments += ["--name", options.name, "--labelled", cell.labelled]
     arguments += ["--method", cell.method, "--threshold", options.threshold]
-    arguments += ["--epochs", options.epochs, "--seed", seed, "--seeds", 1]
-    arguments += ["--resume"] * options.resume
+    arguments += ["--epochs", options.epochs, "--seed", seed, "--seeds", 1, "--resume"]
     script = [__file__, *map(str, arguments)]
     return runs.run_unless_finished(script, *plan_run(cell, seed, options), fingerprint)
 
@@ -204,13 +191,14 @@ def add_gain(measurements):
     The seeds choose the labelled faces, so that only runs of one seed are comparable.
 
     Args:
-        measurements: data frame with the columns of `Cell`, seed and val_accuracy.
+        measurements: data frame with the columns of `Cell`, seed and
+            last_val_accuracy.
     """
     keys = ["labelled", "seed"]
     is_supervised = measurements["method"] == "supervised"
-    baseline = measurements[is_supervised].set_index(keys)["val_accuracy"]
+    baseline = measurements[is_supervised].set_index(keys)["last_val_accuracy"]
     joined = measurements.join(baseline.rename("baseline"), on=keys)
-    gain = joined["val_accuracy"] - joined["baseline"]
+    gain = joined["last_val_accuracy"] - joined["baseline"]
     return measurements.assign(gain=gain.where(~is_supervised))
 
 
@@ -230,7 +218,8 @@ def plot_results(measurements, histories, title, path):
     """Draw accuracy against labels, and the precision of the pseudo-labels over epochs.
 
     Args:
-        measurements: data frame with the columns of `Cell`, seed and val_accuracy.
+        measurements: data frame with the columns of `Cell`, seed and
+            last_val_accuracy.
         histories: dict from a cell to a list of data frames, one per seed.
         title: of the figure.
         path: of the picture.
@@ -249,15 +238,16 @@ def plot_results(measurements, histories, title, path):
 
 
 def plot_accuracy(panel, measurements):
-    """Draw validation accuracy against the share of labels, a line per method."""
+    """Draw the last epoch's accuracy against the share of labels, a line per method."""
     is_ceiling = measurements["labelled"] == CEILING.labelled
-    ceiling = measurements[is_ceiling]["val_accuracy"]
+    ceiling = measurements[is_ceiling]["last_val_accuracy"]
     if len(ceiling):
         panel.axhline(ceiling.mean(), color="0.4", label="all labels")
         panel.axhspan(ceiling.min(), ceiling.max(), color="0.4", alpha=0.15, lw=0)
     rows = measurements[~is_ceiling]
     for method in rows["method"].unique():
-        shares = rows[rows["method"] == method].groupby("labelled")["val_accuracy"]
+        runs_of_method = rows[rows["method"] == method]
+        shares = runs_of_method.groupby("labelled")["last_val_accuracy"]
         means = shares.mean()
         name, color, line_style = STYLES[method]
         spread = [means - shares.min(), shares.max() - means]
@@ -267,7 +257,9 @@ def plot_accuracy(panel, measurements):
     panel.set_xscale("log")
     panel.set_xticks(ticks, [f"{100 * tick:g} %" for tick in ticks])
     panel.xaxis.set_minor_locator(NullLocator())
-    panel.set(xlabel="training faces with a label", ylabel="validation accuracy")
+    panel.set(
+        xlabel="training faces with a label", ylabel="validation accuracy, last epoch"
+    )
 
 
 def plot_precision(panel, histories):

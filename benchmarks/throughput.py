@@ -48,7 +48,7 @@ def build_parser():
     flags.add_train_flag(parser)
     add(
         "--epochs",
-        type=flags.positive_integer,
+        type=command.positive_integer,
         default=3,
         metavar="NUMBER",
         help="of each training, the fastest of which counts (default: %(default)s)",

@@ -1,16 +1,17 @@
 """Add finished runs to experiments/log.csv and draw accuracy against operations.
 
     python experiments/log_runs.py checkpoints/cnn.keras --remark "the default"
+    python experiments/log_runs.py checkpoints/ablations_*.keras --without-tta
     python experiments/log_runs.py                      # redraws the figure alone
 
 A row tells the day of the training, the commit checked out now, the command, the seed,
 the training operations (6 x multiply-adds x faces seen), the minutes and the accuracy
 on the validation faces, as they are and averaged over 26 views (what predict.py --tta
-does). A run takes the place of an older one of the same command. A minute a
-checkpoint on two cores; nothing here reads the labels of a test face.
+does). A run takes the place of an older one of the same command. A minute a checkpoint
+on two cores, with --without-tta nothing; nothing here reads the labels of a test face.
 
-The figure, plots/accuracy_operations.png, shows every run without teachers: what these
-took is not among the operations of their pupil.
+The figure, plots/accuracy_operations.png, shows every run with --tta and without
+teachers: what these took is not among the operations of their pupil.
 """
 
 import datetime
@@ -52,6 +53,11 @@ def build_parser():
     parser.add_argument(
         "--remark", default="", metavar="TEXT", help="what the runs are about"
     )
+    parser.add_argument(
+        "--without-tta",
+        action="store_true",
+        help="leave the accuracy over 26 views empty",
+    )
     return parser
 
 
@@ -76,14 +82,13 @@ def load_log(path):
     return log
 
 
-def measure_run(path, images, labels, remark):
+def measure_run(path, images, labels, options):
     """The row of one run, by column.
 
     Raises:
         InputError: there is no such run, it held out no faces, or its record is of a
             time when records did not hold the command.
     """
-    model = checkpoints.load_checkpoint(path)
     rows = checkpoints.require_held_out_rows([path], images, labels)
     record = checkpoints.load_record(path)
     if "command" not in record:
@@ -91,7 +96,11 @@ def measure_run(path, images, labels, remark):
             f"{path}: expected a record with its command, found an older one; train it "
             "again"
         )
-    predictions = checkpoints.predict(model, images[rows], tta=True).argmax(axis=1)
+    accuracy = ""
+    if not options.without_tta:
+        model = checkpoints.load_checkpoint(path)
+        predictions = checkpoints.predict(model, images[rows], tta=True).argmax(axis=1)
+        accuracy = round((predictions == labels[rows]).mean(), 4)
     return {
         "date": datetime.date.fromtimestamp(path.stat().st_mtime).isoformat(),
         "commit": read_commit(),
@@ -101,8 +110,8 @@ def measure_run(path, images, labels, remark):
         "training_operations": f"{record['training_operations']:.3g}",
         "minutes": record["minutes"],
         "val_accuracy": round(record["val_accuracy"], 4),
-        "val_accuracy_tta": round((predictions == labels[rows]).mean(), 4),
-        "remark": remark,
+        "val_accuracy_tta": accuracy,
+        "remark": options.remark,
     }
 
 
@@ -124,7 +133,8 @@ def add_rows(log, rows):
 
 def plot_operations(log, path):
     """Draw validation accuracy against training operations, a mark per network."""
-    log = log[~log["command"].str.contains("--teachers")]
+    has_teachers = log["command"].str.contains("--teachers")
+    log = log[~has_teachers & (log["val_accuracy_tta"] != "")]
     figure, panel = plt.subplots(figsize=(7, 4.5), layout="constrained")
     for i, (network, runs) in enumerate(log.groupby("network", sort=False)):
         panel.plot(
@@ -150,8 +160,8 @@ def main():
         images, labels = data.load_training_faces(options.train)
         rows = []
         for path in options.models:
-            rows.append(measure_run(path, images, labels, options.remark))
-            print(f"{path}: {rows[-1]['val_accuracy_tta']} with --tta", flush=True)
+            rows.append(measure_run(path, images, labels, options))
+            print(f"{path}: {rows[-1]['val_accuracy']}", flush=True)
         log = add_rows(log, rows)
         with replacing(LOG) as temporary:
             log.to_csv(temporary, index=False)

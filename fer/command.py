@@ -15,6 +15,28 @@ def new_parser(description):
     )
 
 
+def whole_number(lowest, highest=None):
+    """An argparse type: a whole number in [lowest, highest]."""
+
+    def read(text):
+        number = int(text)
+        if number < lowest or (highest is not None and number > highest):
+            limits = (
+                f"{lowest} or more" if highest is None else f"{lowest} to {highest}"
+            )
+            raise argparse.ArgumentTypeError(f"expected {limits}, found {text}")
+        return number
+
+    # argparse names it where the text is no number.
+    read.__name__ = "whole number"
+    return read
+
+
+positive_integer = whole_number(1)
+# What numpy takes.
+seed_number = whole_number(0, 2**32 - 1)
+
+
 def run(main):
     """Run the `main` of a script; a user's mistake becomes one line and exit code 2.
 

@@ -5,7 +5,7 @@ import dataclasses
 import math
 
 from fer.augmentation import AUGMENTATIONS
-from fer.command import new_parser
+from fer.command import new_parser, positive_integer, seed_number
 from fer.normalization import NORMALIZATIONS
 
 SCHEDULES = ("cosine", "constant")
@@ -111,7 +111,10 @@ def build_parser(description, name, network_names, recipe):
         help="auto takes bfloat16 where the hardware has it (default: %(default)s)",
     )
     add(
-        "--seed", type=int, default=0, help="of everything drawn (default: %(default)s)"
+        "--seed",
+        type=seed_number,
+        default=0,
+        help="of everything drawn (default: %(default)s)",
     )
     add(
         "--resume",
@@ -119,14 +122,6 @@ def build_parser(description, name, network_names, recipe):
         help="continue this run after its last finished epoch",
     )
     return parser
-
-
-def positive_integer(text):
-    """An argparse type: a whole number above zero."""
-    number = int(text)
-    if number < 1:
-        raise argparse.ArgumentTypeError(f"expected a number above 0, found {text}")
-    return number
 
 
 def positive_number(text):

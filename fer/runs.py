@@ -16,7 +16,7 @@ import pandas as pd
 
 import networks
 from fer import checkpoints, flags, training
-from fer.command import new_parser
+from fer.command import new_parser, positive_integer
 from fer.files import Locked, locked, replacing
 from fer.precision import choose_precision
 
@@ -50,6 +50,21 @@ def build_parser(description, name):
     )
     parser.add_argument(
         "--name", default=name, help="stem of all files written (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--epochs",
+        type=positive_integer,
+        default=15,
+        metavar="NUMBER",
+        help="passes over as many faces as the training part has (default: "
+        "%(default)s)",
+    )
+    parser.add_argument(
+        "--seeds",
+        type=positive_integer,
+        default=3,
+        metavar="NUMBER",
+        help="runs of each kind, each with the next seed (default: %(default)s)",
     )
     return parser
 
@@ -174,14 +189,24 @@ def run(command):
 
     The run then keeps its last epoch, where a killed one would lose what it writes.
     """
-    process = subprocess.Popen(command)
+    process, noted = None, []
+
+    def hand_on(number, _):
+        noted.append(number)
+        if process is not None:
+            process.send_signal(number)
+
     previous = {
-        number: signal.signal(number, lambda number, _: process.send_signal(number))
+        number: signal.signal(number, hand_on)
         for number in (signal.SIGINT, signal.SIGTERM)
     }
+    process = subprocess.Popen(command)
     status = process.wait()
     for number, handler in previous.items():
         signal.signal(number, handler)
+    if noted:
+        # Also where the run was past its last step and ended well all the same.
+        return 128 + noted[-1]
     # A process that a signal ended reports it as a negative number.
     return status if status >= 0 else 128 - status
 

@@ -18,15 +18,19 @@ def test_a_run_becomes_a_row(trained, drawn, tmp_path, monkeypatch):
     monkeypatch.chdir(trained)
     images, labels = log_runs.data.load_training_faces(drawn / "train.csv")
     path = trained / "checkpoints/small_run.keras"
-    row = log_runs.measure_run(path, images, labels, "a remark")
+    options = log_runs.build_parser().parse_args([])
+    row = log_runs.measure_run(path, images, labels, options)
     assert tuple(row) == log_runs.COLUMNS
     assert row["command"].startswith("train_cnn.py --train ")
     assert row["network"] == "vgg" and row["seed"] == 0
     # 116,382,336 multiply-adds, 378 training faces, 2 epochs.
     assert float(row["training_operations"]) == 5.28e11
     assert 0 <= row["val_accuracy_tta"] <= 1
+    options = log_runs.build_parser().parse_args(["--without-tta"])
+    without = log_runs.measure_run(path, images, labels, options)
+    assert without == {**row, "val_accuracy_tta": ""}
     log_runs.plot_operations(
-        pd.DataFrame([row]).astype(str), tmp_path / "operations.png"
+        pd.DataFrame([row, without]).astype(str), tmp_path / "operations.png"
     )
     assert (tmp_path / "operations.png").stat().st_size > 5_000
 
