@@ -1,7 +1,7 @@
 # make demo       everything once, on drawn faces, in under five minutes
 # make test       the quick tests and the style check, in under five minutes
 # make test-all   the slow tests too, in under an hour
-# make figures    every figure of plots/ from MODEL
+# make figures    the figures of plots/ that show faces, filters and confusions of MODEL
 
 PYTHON ?= python3
 BIN := .venv/bin

@@ -58,7 +58,7 @@ def test_targets(tmp_path):
     tiny = build_tiny()
     tiny.save(tmp_path / "tiny.keras")
     assert dense.read_target("2,636,487") == (2_636_487, 8)
-    assert dense.read_target("small")[1] == 8
+    assert dense.read_target("small")[1] == 6
     assert dense.read_target(str(tmp_path / "tiny.keras")) == (tiny.count_params(), 3)
     (tmp_path / "notes.txt").write_text("no checkpoint")
     for wrong in ("medium", "-5", "1e6", str(tmp_path / "notes.txt")):
