@@ -317,7 +317,7 @@ def measure_speed(history, num_faces):
 
 
 def read_versions():
-    """Python's, the processor's and the packages' versions, for the record."""
+    """Python's and the packages' versions and the kind of machine, for the record."""
     versions = {
         "python": platform.python_version(),
         "machine": platform.machine(),
