@@ -46,9 +46,10 @@ prints the table, each number as mean and standard deviation over the seeds; a s
 run (one share, method and seed) prints no table.
 
 Measured on FER2013 with --epochs 8 on 2026-11-25, 47 minutes for all 39 runs on two
-AVX512_BF16 cores: of the validation faces 50.4 ± 0.8 % with 10 % of the labels alone,
-50.9 ± 2.0 % with self-training, 51.5 ± 0.1 % with FixMatch, 58.4 ± 0.2 % with all labels.
-FixMatch gains with 5 and 10 % and loses with 25 and 50 %; experiments/README.md has all.
+AVX512_BF16 cores: with 10 % of the labels 50.4 ± 0.8 % of the validation faces, with
+self-training 50.9 ± 2.0 %, with FixMatch 51.5 ± 0.1 %; with all labels 58.4 ± 0.2 %.
+FixMatch gains with 5 and 10 % and loses with 25 and 50 %: the whole table stands in
+experiments/README.md.
 """
 
 import argparse
