@@ -111,7 +111,7 @@ def make_record(model, settings, options, parts, keeper):
         "train": str(options.train),
         **size,
         # A multiply-add is two operations, and the gradients of the inputs and of the
-        # weights cost a forward pass each. Without what teachers took.
+        # weights cost a forward pass each. Teachers and pseudo-labels come on top.
         "training_operations": 6 * size["multiply_adds"] * num_faces * len(history),
         "epochs_trained": len(history),
         "best_epoch": keeper.best_epoch(),
