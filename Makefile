@@ -1,4 +1,4 @@
-# make demo       everything once, on drawn faces, in under five minutes
+# make demo       a CNN and a DNN on drawn faces and a submission, two minutes
 # make test       the quick tests and the style check, in under five minutes
 # make test-all   the slow tests too, in under an hour
 # make figures    the figures of plots/ that show faces, filters and confusions of MODEL

@@ -72,12 +72,7 @@ def build_parser():
         metavar="ROW",
         help="draw the responses to this face of --train, counted from 0",
     )
-    add(
-        "--train",
-        default="data/train.csv",
-        metavar="PATH",
-        help="the faces for --count and --face (default: %(default)s)",
-    )
+    flags.add_train_flag(parser)
     for flag, kind, default, text in (
         ("--steps", command.positive_integer, 150, "steps of the ascent"),
         ("--step-size", flags.positive_number, 8.0, "grey levels per step, rms"),
@@ -172,7 +167,7 @@ def choose_units(part, count, images):
 
 
 def compute_preferred(part, units, options):
-    """`climb` in batches: pictures (n, 48, 48) and their captions."""
+    """`climb` in batches: pictures (n, 48, 48) and the activations reached, (n,)."""
     batches = [
         climb(
             part,
@@ -185,8 +180,7 @@ def compute_preferred(part, units, options):
         )
         for start in range(0, len(units), BATCH_SIZE)
     ]
-    images = np.concatenate([images for images, _ in batches])
-    activations = np.concatenate([activations for _, activations in batches])
+    images, activations = map(np.concatenate, zip(*batches, strict=True))
     return images[..., 0], activations
 
 

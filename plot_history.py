@@ -110,11 +110,12 @@ def main():
     )
     parser.add_argument(
         "--output",
-        metavar="PNG",
-        help="the picture (default: plots/runs_history.png)",
+        default="plots/runs_history.png",
+        metavar="FILE",
+        help="the figure (default: %(default)s)",
     )
     options = parser.parse_args()
-    path = figures.choose_path(options.output, "runs", "history")
+    path = figures.check_path(options.output)
     plot_histories([load_history(run) for run in options.runs], path)
     print(f"wrote {path}")
 

@@ -86,12 +86,12 @@ def load_labels(path, ids):
     except (ValueError, pd.errors.ParserError) as error:
         raise InputError(
             f"{path}: expected a CSV file with the columns id,label, found none "
-            f"({error}); mend the file"
+            f"({error}); fix the file"
         ) from error
     if list(table.columns) != ["id", "label"]:
         raise InputError(
             f"{path}: expected the header id,label, found {','.join(table.columns)}; "
-            "mend the first line"
+            "fix the first line"
         )
     rows = {identity: row for row, identity in enumerate(ids)}
     labels = np.full(len(ids), -1)

@@ -14,13 +14,13 @@ mean and standard deviation over the seeds: accuracy of the best epoch (measured
 reloaded checkpoint) and of the last one, which epoch was best, how far the accuracy
 in training lay above that in validation in the last epoch, and the recall of disgust
 of the best epoch. Training accuracy is that of the log, on augmented faces and with
-dropout, so that the gap may be negative. FER2013's validation part has some
-44 faces of disgust: one of them is two points of recall.
+dropout, so that the gap may be negative. FER2013's validation part has 43 faces of
+disgust: one of them is two points of recall.
 
-Measured on FER2013 on 2026-11-25, 75 minutes for all 39 runs on two AVX512_BF16 cores,
-of the validation faces in the last epoch: neither 55.6 ± 0.4 %, normalization only
-56.0 ± 0.7 %, augmentation only 61.2 ± 0.8 %, both 62.1 ± 0.5 %. experiments/README.md
-has the other cells.
+Measured on FER2013 on 2026-11-25 on two AVX512_BF16 cores, 75 minutes for all 39 runs
+in three terminals (TF_NUM_INTRAOP_THREADS=1), of the validation faces in the last
+epoch: neither 55.6 ± 0.4 %, normalization only 56.0 ± 0.7 %, augmentation only
+61.2 ± 0.8 %, both 62.1 ± 0.5 %. experiments/README.md has the other cells.
 """
 
 from typing import NamedTuple

@@ -45,11 +45,11 @@ terminal it shares the work with the first. Writes plots/NAME.csv and plots/NAME
 prints the table, each number as mean and standard deviation over the seeds; a single
 run (one share, method and seed) prints no table.
 
-Measured on FER2013 with --epochs 8 on 2026-11-25, 47 minutes for all 39 runs on two
-AVX512_BF16 cores: with 10 % of the labels 50.4 ± 0.8 % of the validation faces, with
-self-training 50.9 ± 2.0 %, with FixMatch 51.5 ± 0.1 %; with all labels 58.4 ± 0.2 %.
-FixMatch gains with 5 and 10 % and loses with 25 and 50 %: the whole table stands in
-experiments/README.md.
+Measured on FER2013 with --epochs 8 on 2026-11-25 on two AVX512_BF16 cores, 47 minutes
+for all 39 runs in three terminals (TF_NUM_INTRAOP_THREADS=1): with 10 % of the labels
+50.4 ± 0.8 % of the validation faces, with self-training 50.9 ± 2.0 %, with FixMatch
+51.5 ± 0.1 %; with all labels 58.4 ± 0.2 %. FixMatch gains with 5 % and loses with 25 %:
+the whole table stands in experiments/README.md.
 """
 
 import argparse
@@ -154,7 +154,7 @@ def list_cells(methods, shares):
 
 
 def plan_run(cell, seed, options):
-    """The options and the recipe with which `fer.training.train` makes one run."""
+    """What `fer.training.train` is given for one run: build, recipe and options."""
     name = f"{options.name}_{cell.method}_{100 * cell.labelled:g}_{seed}"
     arguments = ["--train", options.train, "--network", options.network]
     arguments += ["--name", name, "--epochs", str(options.epochs), "--seed", str(seed)]
@@ -166,7 +166,8 @@ def plan_run(cell, seed, options):
         threshold=options.threshold,
         warmup_epochs=math.ceil(WARMUPS[cell.method] * options.epochs),
     )
-    return runs.parse(arguments + ["--resume"] * options.resume), recipe
+    build = networks.load(options.network).build_cnn
+    return build, recipe, runs.parse(arguments + ["--resume"] * options.resume)
 
 
 def train_cell(cell, seed, options, fingerprint):
@@ -300,10 +301,9 @@ def main():
     fingerprint = checkpoints.compute_fingerprint(images, labels)
     cells = list_cells(options.method, options.labelled)
     if len(cells) == options.seeds == 1:
-        run_options, recipe = plan_run(cells[0], options.seed, options)
-        if not runs.is_finished(run_options, recipe, fingerprint):
-            build = networks.load(options.network).build_cnn
-            training.train(build, recipe, run_options, fit)
+        run = plan_run(cells[0], options.seed, options)
+        if not runs.is_finished(*run, fingerprint):
+            training.train(*run, fit)
         return
 
     measurements, histories = runs.run_cells(

@@ -54,7 +54,7 @@ def compute_accuracies(model, images, labels):
         ]
         chosen[name] = np.concatenate(pairs[kept])
     return {
-        name: (of_views.mean(axis=0).argmax(axis=1) == labels).mean()
+        name: checkpoints.compute_accuracy(of_views.mean(axis=0), labels)
         for name, of_views in chosen.items()
     }
 

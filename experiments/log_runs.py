@@ -11,7 +11,7 @@ does). A run takes the place of an older one of the same command. A minute a che
 on two cores, with --without-tta nothing; nothing here reads the labels of a test face.
 
 The figure, plots/accuracy_operations.png, shows every run with --tta and without
-teachers: what these took is not among the operations of their pupil.
+teachers: what these took is not among the operations of their student.
 """
 
 import datetime
@@ -99,8 +99,8 @@ def measure_run(path, images, labels, options):
     accuracy = ""
     if not options.without_tta:
         model = checkpoints.load_checkpoint(path)
-        predictions = checkpoints.predict(model, images[rows], tta=True).argmax(axis=1)
-        accuracy = round((predictions == labels[rows]).mean(), 4)
+        probabilities = checkpoints.predict(model, images[rows], tta=True)
+        accuracy = round(checkpoints.compute_accuracy(probabilities, labels[rows]), 4)
     return {
         "date": datetime.date.fromtimestamp(path.stat().st_mtime).isoformat(),
         "commit": read_commit(),
@@ -155,17 +155,18 @@ def plot_operations(log, path):
 
 def main():
     options = build_parser().parse_args()
-    log = load_log(LOG)
     if options.models:
         images, labels = data.load_training_faces(options.train)
         rows = []
         for path in options.models:
             rows.append(measure_run(path, images, labels, options))
             print(f"{path}: {rows[-1]['val_accuracy']}", flush=True)
-        log = add_rows(log, rows)
+        # Only now: another process may have added rows meanwhile.
+        log = add_rows(load_log(LOG), rows)
         with replacing(LOG) as temporary:
             log.to_csv(temporary, index=False)
         print(f"wrote {LOG}")
+    log = load_log(LOG)
     if len(log):
         plot_operations(log, FIGURE)
         print(f"wrote {FIGURE}")

@@ -35,7 +35,7 @@ AUGMENTATIONS = {
     "zoom": {"zoom_range": 0.12},
     "geometric": GEOMETRIC,
     "erasing": {**GEOMETRIC, "erasing": 0.5},
-    # For runs long enough to learn the faces by heart.
+    # For runs long enough to overfit.
     "strong": {
         "horizontal_flip": True,
         "rotation_range": 15,
@@ -133,8 +133,8 @@ class AugmentedFaces(keras.utils.PyDataset):
     """The training batches of one epoch after another.
 
     Every epoch shows every face once (with mixup once more as a partner), in a new
-    order and newly changed. Set `epoch`
-    before an epoch begins: batch `index` is a function of (seed, epoch, index).
+    order and newly changed. Set `epoch` before an epoch begins: batch `index` is a
+    function of (seed, epoch, index).
 
     Args:
         images: uint8 (n, 48, 48, 1).
@@ -148,8 +148,10 @@ class AugmentedFaces(keras.utils.PyDataset):
 
     def __init__(self, images, targets, batch_size, generator, seed, mixup=0.0):
         # With a single worker Keras hands the queue to tf.data, which then idles up to
-        # a minute at the end of an epoch; two threads keep it out.
-        super().__init__(workers=2, max_queue_size=8)
+        # a minute at the end of an epoch; two threads keep it out. On other backends
+        # they would start before the first epoch and leave its batches to the next.
+        workers = 2 if keras.config.backend() == "tensorflow" else 1
+        super().__init__(workers=workers, max_queue_size=8)
         self.images = images
         self.targets = targets
         self.batch_size = batch_size

@@ -120,13 +120,7 @@ class StateKeeper(keras.callbacks.Callback):
             ("variable", self.variables()),
             ("optimizer", self.model.optimizer.variables),
         ):
-            values = select(arrays, prefix)
-            if [v.shape for v in values] != [tuple(v.shape) for v in variables]:
-                raise InputError(
-                    f"{self.path}: expected the state of this network, found that of "
-                    "another; its code has changed, so start anew without --resume"
-                )
-            for variable, value in zip(variables, values, strict=True):
+            for variable, value in zip(variables, select(arrays, prefix), strict=True):
                 variable.assign(value)
         kind, *rest = document["numpy_random"]
         np.random.set_state((kind, arrays["numpy_random"], *rest))

@@ -171,6 +171,11 @@ def predict(model, images, tta=False):
     )
 
 
+def compute_accuracy(probabilities, labels):
+    """Share of the faces whose likeliest emotion is their label."""
+    return float((probabilities.argmax(axis=1) == labels).mean())
+
+
 def make_views(images):
     """Yield each face as it is, shifted, turned and zoomed, and all that mirrored.
 

@@ -2,10 +2,11 @@
 
 import argparse
 import sys
+from pathlib import Path
 
 
 class InputError(ValueError):
-    """What the user gave is wrong; the message says what, where and how to mend it."""
+    """What the user gave is wrong; the message says what, where and how to fix it."""
 
 
 def new_parser(description):
@@ -37,11 +38,20 @@ positive_integer = whole_number(1)
 seed_number = whole_number(0, 2**32 - 1)
 
 
+def file_stem(text):
+    """An argparse type: a name that files can have, before their suffix."""
+    if not text or Path(text).name != text or text.startswith("."):
+        raise argparse.ArgumentTypeError(
+            f"expected a name for files, without a folder, found {text!r}"
+        )
+    return text
+
+
 def run(main):
     """Run the `main` of a script; a user's mistake becomes one line and exit code 2.
 
     A full disk, a missing file or a folder without permission are the user's to
-    mend as well, and Ctrl-C is what the user wants; every other exception is ours and
+    fix as well, and Ctrl-C is what the user wants; every other exception is ours and
     keeps its traceback.
     """
     try:

@@ -71,7 +71,7 @@ def load_training_faces(path):
         labels: int64 (n,) in 0..6.
 
     Raises:
-        InputError: naming file, row, what was expected, found and how to mend it.
+        InputError: naming file, row, what was expected, found and how to fix it.
     """
     faces = read(path)
     if faces.labels is None:
@@ -106,7 +106,7 @@ def load_test_faces(path):
         Faces, with labels and usages where the source has them.
 
     Raises:
-        InputError: naming file, row, what was expected, found and how to mend it.
+        InputError: naming file, row, what was expected, found and how to fix it.
     """
     faces = read(path)
     if faces.usages is not None:
@@ -167,13 +167,13 @@ def read_csv(path, file):
         if b"\r" in line:
             raise InputError(
                 f"{where}: expected one row, found a carriage return inside; "
-                "mend or delete the row"
+                "fix or delete the row"
             )
         fields = split_fields(where, line)
         if len(fields) != len(columns):
             raise InputError(
                 f"{where}: expected {len(columns)} columns, found {len(fields)}; "
-                "mend or delete the row"
+                "fix or delete the row"
             )
         for column, field in zip(columns, fields, strict=True):
             values[column].append(PARSERS[column](where, field))
@@ -213,7 +213,7 @@ def read_header(path, line):
         found = found if len(found) <= 60 and found.isprintable() else "something else"
         raise InputError(
             f"{path}: expected the header {expected}, found {found}; "
-            "add or mend the first line"
+            "add or fix the first line"
         )
     return columns
 
@@ -227,7 +227,7 @@ def split_fields(where, line):
         [fields] = csv.reader([line.decode("latin-1")], strict=True)
     except csv.Error as error:
         raise InputError(
-            f"{where}: expected balanced quotes, found {error}; mend or delete the row"
+            f"{where}: expected balanced quotes, found {error}; fix or delete the row"
         ) from error
     return [field.encode("latin-1") for field in fields]
 
@@ -238,31 +238,31 @@ def parse_label(where, field):
     if label is None:
         raise InputError(
             f"{where}: expected a label from 0 to {len(EMOTIONS) - 1}, found "
-            f"{shorten(field)}; mend or delete the row"
+            f"{shorten(field)}; fix or delete the row"
         )
     return label
 
 
 def parse_pixels(where, field):
-    """2,304 grey levels separated by blanks -> uint8 (2304,)."""
+    """2,304 grey levels separated by spaces -> uint8 (2304,)."""
     try:
         # As int64: a narrower type would silently wrap 300 to 44.
         pixels = np.fromstring(field, dtype=np.int64, sep=" ")
     except ValueError as error:
         raise InputError(
-            f"{where}: expected whole numbers separated by blanks, found "
-            f"{shorten(first_foreign(field))}; mend or delete the row"
+            f"{where}: expected whole numbers separated by spaces, found "
+            f"{shorten(first_foreign(field))}; fix or delete the row"
         ) from error
     if len(pixels) != NUM_PIXELS:
         raise InputError(
             f"{where}: expected {NUM_PIXELS} pixels, found {len(pixels)}; "
-            "mend or delete the row"
+            "fix or delete the row"
         )
     if pixels.min() < 0 or pixels.max() > 255:
         wrong = pixels[(pixels < 0) | (pixels > 255)][0]
         raise InputError(
             f"{where}: expected pixels from 0 to 255, found {wrong}; "
-            "mend or delete the row"
+            "fix or delete the row"
         )
     return pixels.astype(np.uint8)
 
@@ -275,7 +275,7 @@ def parse_id(where, field):
         identity = ""
     if not identity or not identity.isprintable() or set(identity) & set(',"'):
         raise InputError(
-            f"{where}: expected an id, found {shorten(field)}; mend or delete the row"
+            f"{where}: expected an id, found {shorten(field)}; fix or delete the row"
         )
     return identity
 
@@ -286,7 +286,7 @@ def parse_usage(where, field):
     if usage not in USAGES:
         raise InputError(
             f"{where}: expected a Usage of {', '.join(USAGES)}, found "
-            f"{shorten(field)}; mend or delete the row"
+            f"{shorten(field)}; fix or delete the row"
         )
     return usage
 
@@ -347,14 +347,13 @@ def read_folder(path):
             f"{path}: expected pictures in folders named {', '.join(EMOTIONS)}, found "
             "none; data/README.md shows the folder form"
         )
-    labels = (
-        [EMOTIONS.index(picture.parent.name.lower()) for picture in pictures]
-        if (folders)
-        else None
-    )
+    labels = None
+    if folders:
+        names = [picture.parent.name.lower() for picture in pictures]
+        labels = np.array([EMOTIONS.index(name) for name in names])
     return Faces(
         images=np.stack([read_picture(picture) for picture in pictures])[..., None],
-        labels=None if labels is None else np.array(labels),
+        labels=labels,
         ids=[str(number) for number in range(len(pictures))],
     )
 

@@ -73,7 +73,8 @@ def locked(path):
     with open(path, "a+b") as file:
         try:
             lock(file)
-        except OSError as error:
+        # The latter is how Windows says it.
+        except (BlockingIOError, PermissionError) as error:
             raise Locked(
                 f"{path} is held by a run of the same name that is still going; "
                 "wait for it, stop it, or choose another --name"

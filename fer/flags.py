@@ -5,7 +5,7 @@ import dataclasses
 import math
 
 from fer.augmentation import AUGMENTATIONS
-from fer.command import new_parser, positive_integer, seed_number
+from fer.command import file_stem, new_parser, positive_integer, seed_number
 from fer.normalization import NORMALIZATIONS
 
 SCHEDULES = ("cosine", "constant")
@@ -49,6 +49,7 @@ def build_parser(description, name, network_names, recipe):
     )
     add(
         "--name",
+        type=file_stem,
         default=name,
         help="stem of checkpoints/NAME.* and plots/NAME_history.png "
         "(default: %(default)s)",
@@ -56,20 +57,21 @@ def build_parser(description, name, network_names, recipe):
     for flag, kind, text in (
         ("epochs", positive_integer, "passes over the training faces"),
         ("batch_size", positive_integer, "faces per step"),
-        ("learning_rate", positive_number, "highest rate of the schedule"),
+        ("learning_rate", positive_number, "peak of the schedule"),
         (
             "weight_decay",
             number_from_zero,
-            "share off a kernel, a step and unit of rate",
+            "share of a kernel taken off per step, times the learning rate",
         ),
         ("label_smoothing", fraction, "share of a target spread over all emotions"),
-        ("mixup", number_from_zero, "how strongly faces are blended in pairs"),
+        ("mixup", number_from_zero, "beta parameter of blending faces in pairs"),
     ):
         add(
             f"--{flag.replace('_', '-')}",
             type=kind,
             metavar="NUMBER",
-            help=f"{text} (default: of the recipe, {getattr(recipe, flag)})",
+            help=f"{text} (default: the recipe's; "
+            f"{getattr(recipe, flag)} for {network_names[0]})",
         )
     for flag, choices, text in (
         ("optimizer", OPTIMIZERS, "sgd has Nesterov momentum 0.9"),
@@ -80,7 +82,8 @@ def build_parser(description, name, network_names, recipe):
         add(
             f"--{flag}",
             choices=list(choices),
-            help=f"{text} (default: of the recipe, {getattr(recipe, flag)})",
+            help=f"{text} (default: the recipe's; "
+            f"{getattr(recipe, flag)} for {network_names[0]})",
         )
     add(
         "--teachers",
@@ -93,8 +96,8 @@ def build_parser(description, name, network_names, recipe):
         "--class-weights",
         action="store_const",
         const=True,
-        help="weigh rare emotions up in the loss (default: of the recipe, "
-        f"{'on' if recipe.class_weights else 'off'})",
+        help="give every emotion the same weight in the loss (default: the recipe's; "
+        f"{'on' if recipe.class_weights else 'off'} for {network_names[0]})",
     )
     add(
         "--validation",
@@ -114,7 +117,7 @@ def build_parser(description, name, network_names, recipe):
         "--seed",
         type=seed_number,
         default=0,
-        help="of everything drawn (default: %(default)s)",
+        help="of all random numbers (default: %(default)s)",
     )
     add(
         "--resume",

@@ -6,6 +6,7 @@ others has begun.
 """
 
 import contextlib
+import math
 import signal
 import subprocess
 import sys
@@ -16,7 +17,7 @@ import pandas as pd
 
 import networks
 from fer import checkpoints, flags, training
-from fer.command import new_parser, positive_integer
+from fer.command import file_stem, new_parser, positive_integer
 from fer.files import Locked, locked, replacing
 from fer.precision import choose_precision
 
@@ -49,7 +50,10 @@ def build_parser(description, name):
         help="train as this network is trained (default: %(default)s)",
     )
     parser.add_argument(
-        "--name", default=name, help="stem of all files written (default: %(default)s)"
+        "--name",
+        type=file_stem,
+        default=name,
+        help="stem of all files written (default: %(default)s)",
     )
     parser.add_argument(
         "--epochs",
@@ -87,7 +91,6 @@ def run_cells(cells, seeds, train, measure):
     todo = [(cell, seed) for seed in seeds for cell in cells]
     records = run_all(todo, train)
 
-    # Only now: on a GPU the first prediction takes the memory that the runs need.
     measurements = []
     histories = {cell: [] for cell in cells}
     for (cell, seed), record in zip(todo, records, strict=True):
@@ -140,9 +143,10 @@ def run_once(arguments, fingerprint):
     """
     arguments = [str(argument) for argument in arguments]
     options = parse(arguments)
+    build = networks.load(options.network).build_cnn
     recipe = networks.load(options.recipe or options.network).CNN_RECIPE
     command = [str(TRAIN_CNN), *arguments, "--resume"]
-    return run_unless_finished(command, options, recipe, fingerprint)
+    return run_unless_finished(command, build, recipe, options, fingerprint)
 
 
 def parse(arguments):
@@ -152,32 +156,34 @@ def parse(arguments):
     return parser.parse_args(arguments)
 
 
-def run_unless_finished(command, options, recipe, fingerprint):
+def run_unless_finished(command, build, recipe, options, fingerprint):
     """Let a training script make a run, unless that has been done; returns its record.
 
     If the run fails or is stopped, this process ends with its exit code.
 
     Args:
         command: path and flags of the script.
-        options, recipe: what it gives to `fer.training.train`.
+        build, recipe, options: what it gives to `fer.training.train`.
         fingerprint: of the faces.
 
     Raises:
         Locked: another experiment makes the run.
     """
     with locked(training.stem_of(options.name, ".claim")):
-        if not is_finished(options, recipe, fingerprint):
+        if not is_finished(build, recipe, options, fingerprint):
             status = run([sys.executable, *command])
             if status != 0:
                 sys.exit(status)
     return checkpoints.load_record(training.stem_of(options.name, ".keras"))
 
 
-def is_finished(options, recipe, fingerprint):
+def is_finished(build, recipe, options, fingerprint):
     """Whether checkpoint and record of exactly this run are there; says if so."""
     recipe = flags.override(recipe, options)
     precision, _ = choose_precision(options.precision)
-    settings = training.describe_settings(options, recipe, fingerprint, precision)
+    settings = training.describe_settings(
+        build, recipe, options, fingerprint, precision
+    )
     if training.load_finished_record(options.name, settings) is None:
         return False
     print(f"{training.stem_of(options.name, '.keras')} is finished", flush=True)
@@ -235,8 +241,9 @@ def summarize(measurements, cell_columns, measures):
 def format_mean(row, measure, digits=3):
     """A measure of one row of `summarize`: mean ± deviation, or the only value."""
     text = f"{row[measure]:.{digits}f}"
-    if row["seeds"] > 1:
-        text += f" ± {row[f'{measure}_deviation']:.{digits}f}"
+    deviation = row[f"{measure}_deviation"]
+    if not math.isnan(deviation):
+        text += f" ± {deviation:.{digits}f}"
     return text
 
 

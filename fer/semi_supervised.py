@@ -27,7 +27,7 @@ STRONG = FaceGenerator(**AUGMENTATIONS["strong"])
 # 1,616 steps half did better than a quarter (51.3 and 49.7 % right in the last epoch of
 # `small` with 10 % labels, seed 0, 2026-11-25).
 LABELLED_PART = 0.5
-# What a step changes, each with random numbers of its own.
+# What a step changes; part of the seed of its random numbers.
 LABELLED, WEAKLY, STRONGLY = range(3)
 
 

@@ -1,6 +1,7 @@
 """One training run, from the flags to the checkpoint, for every training script."""
 
 import dataclasses
+import hashlib
 import json
 import math
 import platform
@@ -69,7 +70,7 @@ def train_locked(build, recipe, options, run_epochs):
     parts = load_parts(options)
     precision, reason = choose_precision(options.precision)
     fingerprint = checkpoints.compute_fingerprint(parts.images, parts.labels)
-    settings = describe_settings(options, recipe, fingerprint, precision)
+    settings = describe_settings(build, recipe, options, fingerprint, precision)
     saved = find_state(options, recipe, settings)
 
     # Before the seed is set: loading teachers draws random numbers.
@@ -123,7 +124,7 @@ def make_record(model, settings, options, parts, keeper):
     }
 
 
-def describe_settings(options, recipe, fingerprint, precision):
+def describe_settings(build, recipe, options, fingerprint, precision):
     """All that decides what a run computes, as JSON gives it back."""
     settings = {
         "network": options.network,
@@ -131,6 +132,8 @@ def describe_settings(options, recipe, fingerprint, precision):
         "validation": options.validation,
         "faces": fingerprint,
         "precision": precision,
+        # What the name of the network stands for, until somebody edits its file.
+        "layers": hashlib.sha256(build().to_json().encode()).hexdigest(),
         **dataclasses.asdict(recipe),
         "teachers": [checkpoints.compute_digest(path) for path in recipe.teachers],
     }
@@ -180,7 +183,7 @@ def make_targets(parts, teachers):
 
     Raises:
         InputError: a teacher was trained on faces that are held out here, so that
-            validation would be no test of its pupil.
+            validation would be no test of its student.
     """
     targets = parts.targets(parts.train_rows)
     if not teachers:
@@ -240,8 +243,8 @@ def find_state(options, recipe, settings):
         if started.get(key) != value:
             raise InputError(
                 f"{path}: expected a run with {key} {value}, found one with "
-                f"{started.get(key)}; resume with the options it was started with, or "
-                "choose another --name"
+                f"{started.get(key)}; resume with the options and the code it was "
+                "started with, or choose another --name"
             )
     return saved
 
@@ -343,9 +346,10 @@ def publish(model, record, history, parts):
         model.save(temporary)
         if rows:
             reloaded = checkpoints.load_checkpoint(temporary)
-            predictions = checkpoints.predict(reloaded, parts.images[rows])
-            hits = predictions.argmax(axis=1) == parts.labels[rows]
-            record["val_accuracy"] = float(hits.mean())
+            probabilities = checkpoints.predict(reloaded, parts.images[rows])
+            record["val_accuracy"] = checkpoints.compute_accuracy(
+                probabilities, parts.labels[rows]
+            )
     with replacing(stem_of(name, ".csv")) as temporary:
         tabulate(history).to_csv(temporary, index=False, float_format="%.6g")
     with replacing(stem_of(name, ".json")) as temporary:

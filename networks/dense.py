@@ -1,4 +1,4 @@
-"""Dense networks of a given size: the fair opponent of any CNN.
+"""Dense networks of a given size: the fair comparison for any CNN.
 
 The reports tuned their dense networks by hand until they had "about the same size" as
 the CNN. `compute_widths` finds one whose total parameter count lies within 0.01 % or

@@ -4,10 +4,10 @@ The report: CNN 63 % on validation faces and in the contest after about 30 epoch
 DNN 39.5 % on validation faces after 35.
 
 Measured with seed 0, best epoch on validation faces: CNN 59.9 % (2026-11-25, epoch 15
-of 30, which ended at 89 % in training and 57.5 % in validation: it learns the faces by
-heart), DNN 40.4 % (2026-11-22); 6.2 minutes on one AVX512_BF16 core and 0.7 on two that
-had other work as well. Augmented as the default network's faces are, the CNN reaches
-62 % in 15 epochs (train_ablations.py).
+of 30, which ended at 89 % in training and 57.5 % in validation: it overfits), DNN
+40.4 % (2026-11-22); 6.2 minutes on one AVX512_BF16 core and 0.7 on two that had other
+work as well. Augmented as the default network's faces are, the CNN reaches 62 % in 15
+epochs (train_ablations.py).
 
 ours: the layers of the CNN, of which the report prints only how many parameters they
 have, and the normalization. An earlier design with three times the multiplications

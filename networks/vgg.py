@@ -1,4 +1,4 @@
-"""The default pair: a VGG-style CNN made for two cores, and its dense partner.
+"""The default pair: a VGG-style CNN made for two cores, and its dense match.
 
 Measured on 2026-11-22, seed 0, on two AVX512_BF16 cores that had other work as well;
 validation accuracy of the best epoch, public accuracy with --tta:
@@ -8,10 +8,9 @@ python train_cnn.py --epochs 30 --augmentation erasing
                                                 0.678   0.687   22 minutes
 python train_dnn.py                             0.459   0.475    2 minutes
 
-The CNN begins to learn its faces by heart halfway through, where training overtakes
-validation. The dense network does so under `flip` after 30 epochs and learns too little
-under `geometric` (0.429 after 40); scaling each face by itself made no difference
-(0.462).
+The CNN begins to overfit halfway through, where training overtakes validation. The
+dense network does so under `flip` after 30 epochs and learns too little under
+`geometric` (0.429 after 40); scaling each face by itself made no difference (0.462).
 """
 
 import dataclasses

@@ -1,6 +1,8 @@
 """Augmented batches: a function of seed, epoch and batch, and what each change does."""
 
+import keras
 import numpy as np
+import pytest
 
 from fer.augmentation import AUGMENTATIONS, AugmentedFaces, FaceGenerator, mix
 
@@ -30,6 +32,12 @@ def test_batches_do_not_depend_on_what_was_asked_before():
     for index in range(3):
         for a, b in zip(first[index], second[index], strict=True):
             assert np.array_equal(a, b)
+
+
+@pytest.mark.parametrize("backend", ["tensorflow", "jax", "torch"])
+def test_threads_that_work_ahead_of_the_epoch_are_for_tensorflow(backend, monkeypatch):
+    monkeypatch.setattr(keras.config, "backend", lambda: backend)
+    assert (make_faces("none").workers > 1) == (backend == "tensorflow")
 
 
 def test_epochs_and_seeds_differ():

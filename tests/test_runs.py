@@ -1,6 +1,5 @@
 """Runs of an experiment: which are finished, and how failures and signals travel."""
 
-import dataclasses
 import json
 import signal
 import subprocess
@@ -9,13 +8,15 @@ import time
 
 import pytest
 from conftest import ROOT
+from tiny_network import build_tiny
 
 import networks
-from fer import flags, runs
+from fer import flags, runs, training
 from fer.files import Locked, locked
 from train_ablations import Cell
 
 RECIPE = networks.load("small").CNN_RECIPE
+BUILD = networks.load("small").build_cnn
 
 
 @pytest.fixture
@@ -24,15 +25,9 @@ def member(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     arguments = ["--name", "member", "--network", "small", "--epochs", "2"]
     arguments += ["--precision", "float32"]
-    settings = {
-        **dataclasses.asdict(flags.override(RECIPE, runs.parse(arguments))),
-        "network": "small",
-        "seed": 0,
-        "validation": 0.1,
-        "faces": "abc",
-        "precision": "float32",
-        "teachers": [],
-    }
+    options = runs.parse(arguments)
+    recipe = flags.override(RECIPE, options)
+    settings = training.describe_settings(BUILD, recipe, options, "abc", "float32")
     folder = tmp_path / "checkpoints"
     folder.mkdir()
     (folder / "member.keras").touch()
@@ -40,8 +35,8 @@ def member(tmp_path, monkeypatch):
     return arguments
 
 
-def is_finished(arguments, fingerprint="abc"):
-    return runs.is_finished(runs.parse(arguments), RECIPE, fingerprint)
+def is_finished(arguments, fingerprint="abc", build=BUILD):
+    return runs.is_finished(build, RECIPE, runs.parse(arguments), fingerprint)
 
 
 def test_a_finished_run_is_recognized_by_its_settings(member, capsys):
@@ -51,6 +46,7 @@ def test_a_finished_run_is_recognized_by_its_settings(member, capsys):
     for change in (["--seed", "1"], ["--epochs", "3"], ["--name", "other"]):
         assert not is_finished(member + change), change
     assert not is_finished([*member, "--class-weights"])
+    assert not is_finished(member, build=build_tiny)
     assert not capsys.readouterr().out
 
 

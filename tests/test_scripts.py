@@ -11,7 +11,7 @@ import pytest
 from conftest import ROOT, run_script
 
 import networks
-from fer import data, training
+from fer import data, flags, training
 
 SCRIPTS = sorted(
     path.relative_to(ROOT).as_posix()
@@ -149,6 +149,16 @@ def test_bad_input_is_one_line_and_touches_nothing(trained, drawn, tmp_path):
         assert submission.read_text() == "the old one"
 
 
+@pytest.mark.parametrize("name", ["", ".", "runs/", "../cnn"])
+def test_a_name_that_no_file_can_have_is_refused(name, capsys):
+    recipe = networks.load("vgg").CNN_RECIPE
+    parser = flags.build_parser(None, "cnn", networks.NAMES, recipe)
+    with pytest.raises(SystemExit) as stop:
+        parser.parse_args(["--name", name])
+    assert stop.value.code == 2
+    assert "--name: expected a name for files" in capsys.readouterr().err
+
+
 def test_a_failing_training_touches_nothing(trained, drawn, tmp_path):
     one_class = tmp_path / "one_class.csv"
     lines = (drawn / "train.csv").read_text().splitlines()
@@ -165,7 +175,7 @@ def test_a_failing_training_touches_nothing(trained, drawn, tmp_path):
         assert not list(tmp_path.glob("plots/*"))
 
 
-def test_a_pupil_learns_from_teachers_that_saw_no_validation_face(
+def test_a_student_learns_from_teachers_that_saw_no_validation_face(
     trained, drawn, tmp_path
 ):
     teacher = trained / "checkpoints/small_run.keras"
