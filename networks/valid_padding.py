@@ -3,6 +3,11 @@
 The report, accuracy on the contest's public half after 1,800 epochs: CNN 0.65896,
 DNN 0.38702. It held a fifth of the faces out for validation (`--validation 0.2`).
 
+Measured on 2026-11-25 with seed 0: at the report's rate the CNN hardly moves in 30 of
+its 1,800 epochs and gets 25.5 % of the validation faces right, as many as always
+answering "happy"; an epoch takes 37 s on two AVX512_BF16 cores. The DNN has not been
+trained yet.
+
 ours: the activation, the dropout rates, the batch size, Nesterov's momentum and the
 normalization; no augmentation.
 """
