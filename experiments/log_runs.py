@@ -155,18 +155,19 @@ def plot_operations(log, path):
 
 def main():
     options = build_parser().parse_args()
+    rows = []
     if options.models:
         images, labels = data.load_training_faces(options.train)
-        rows = []
         for path in options.models:
             rows.append(measure_run(path, images, labels, options))
             print(f"{path}: {rows[-1]['val_accuracy']}", flush=True)
-        # Only now: another process may have added rows meanwhile.
-        log = add_rows(load_log(LOG), rows)
+    # Only now: another process may have added rows meanwhile.
+    log = load_log(LOG)
+    if rows:
+        log = add_rows(log, rows)
         with replacing(LOG) as temporary:
             log.to_csv(temporary, index=False)
         print(f"wrote {LOG}")
-    log = load_log(LOG)
     if len(log):
         plot_operations(log, FIGURE)
         print(f"wrote {FIGURE}")

@@ -32,6 +32,10 @@ def build_parser(description, name, network_names, recipe):
         network_names: what --network accepts; the first is the default.
         recipe: of the default network; its values stand in --help.
     """
+
+    def name_default(value):
+        return f"(default: the recipe's; {value} for {network_names[0]})"
+
     parser = new_parser(description)
     add = parser.add_argument
     add_train_flag(parser)
@@ -70,8 +74,7 @@ def build_parser(description, name, network_names, recipe):
             f"--{flag.replace('_', '-')}",
             type=kind,
             metavar="NUMBER",
-            help=f"{text} (default: the recipe's; "
-            f"{getattr(recipe, flag)} for {network_names[0]})",
+            help=f"{text} {name_default(getattr(recipe, flag))}",
         )
     for flag, choices, text in (
         ("optimizer", OPTIMIZERS, "sgd has Nesterov momentum 0.9"),
@@ -82,8 +85,7 @@ def build_parser(description, name, network_names, recipe):
         add(
             f"--{flag}",
             choices=list(choices),
-            help=f"{text} (default: the recipe's; "
-            f"{getattr(recipe, flag)} for {network_names[0]})",
+            help=f"{text} {name_default(getattr(recipe, flag))}",
         )
     add(
         "--teachers",
@@ -96,8 +98,8 @@ def build_parser(description, name, network_names, recipe):
         "--class-weights",
         action="store_const",
         const=True,
-        help="give every emotion the same weight in the loss (default: the recipe's; "
-        f"{'on' if recipe.class_weights else 'off'} for {network_names[0]})",
+        help="give every emotion the same weight in the loss "
+        f"{name_default('on' if recipe.class_weights else 'off')}",
     )
     add(
         "--validation",
