@@ -16,7 +16,7 @@ import numpy as np
 import pandas as pd
 
 import networks
-from fer import checkpoints, command, complexity
+from fer import checkpoints, command, complexity, tables
 from fer.data import IMAGE_SIZE
 from fer.files import replacing
 from fer.training import measure_size
@@ -107,28 +107,11 @@ def measure_speed(model):
     return batches * SPEED_BATCH_SIZE / (time.perf_counter() - started)
 
 
-def format_table(rows, columns):
-    """Rows (dicts) as a Markdown table; numbers to the right, a dash for what lacks."""
-    cells = [[format_cell(row.get(column)) for column in columns] for row in rows]
+def describe(rows, columns):
+    """Some columns of rows (dicts) as a Markdown table, as lines of text."""
     header = [column.replace("_", " ") for column in columns]
-    widths = [max(map(len, column)) for column in zip(header, *cells, strict=True)]
-    is_number = [
-        any(isinstance(row.get(column), (int, float)) for row in rows)
-        for column in columns
-    ]
-
-    def format_line(line):
-        padded = [
-            cell.rjust(width) if right else cell.ljust(width)
-            for cell, width, right in zip(line, widths, is_number, strict=True)
-        ]
-        return f"| {' | '.join(padded)} |"
-
-    rule = [
-        "-" * (width - 1) + (":" if right else "-")
-        for width, right in zip(widths, is_number, strict=True)
-    ]
-    return "\n".join(map(format_line, [header, rule, *cells]))
+    cells = [[format_cell(row.get(column)) for column in columns] for row in rows]
+    return tables.format_table(header, cells)
 
 
 def format_cell(value):
@@ -161,7 +144,7 @@ def main():
     )
     options = parser.parse_args()
 
-    totals, tables = [], []
+    totals, layer_tables = [], []
     for name in options.models:
         for label, model, checkpoint_bytes in load_models(name):
             rows = describe_layers(label, model)
@@ -169,13 +152,13 @@ def main():
             if not options.skip_speed:
                 total["images_per_second"] = round(measure_speed(model), 1)
             totals.append(total)
-            tables.append([*rows, total])
+            layer_tables.append([*rows, total])
 
-    print(format_table(totals, SUMMARY_COLUMNS))
-    for rows in tables:
-        print(f"\n{rows[0]['model']}\n\n{format_table(rows, LAYER_COLUMNS)}")
+    print(*describe(totals, SUMMARY_COLUMNS), sep="\n")
+    for rows in layer_tables:
+        print("", rows[0]["model"], "", *describe(rows, LAYER_COLUMNS), sep="\n")
     if options.output:
-        table = pd.DataFrame([row for rows in tables for row in rows])
+        table = pd.DataFrame([row for rows in layer_tables for row in rows])
         with replacing(options.output) as temporary:
             # Without it, a column with gaps would turn its whole numbers to floats.
             table.convert_dtypes().to_csv(temporary, index=False)

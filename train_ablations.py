@@ -28,7 +28,7 @@ from typing import NamedTuple
 import matplotlib.pyplot as plt
 import numpy as np
 
-from fer import checkpoints, command, data, figures, runs, training
+from fer import checkpoints, command, data, figures, runs, tables, training
 
 DISGUST = data.EMOTIONS.index("disgust")
 MEASURES = {
@@ -151,7 +151,7 @@ def describe(table):
             for measure in MEASURES
         ]
         rows.append([*(row[field] for field in Cell._fields), *means])
-    return runs.format_table(header, rows)
+    return tables.format_table(header, rows)
 
 
 def plot_curves(experiments, histories, title, path):

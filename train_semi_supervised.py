@@ -63,7 +63,7 @@ import pandas as pd
 from matplotlib.ticker import MaxNLocator, NullLocator
 
 import networks
-from fer import checkpoints, command, data, figures, runs, training
+from fer import checkpoints, command, data, figures, runs, tables, training
 from fer.semi_supervised import METHODS, WARMUPS, SemiSupervisedRecipe, fit
 
 # Name, colour and line of the methods; the lines tell them apart in grey.
@@ -218,7 +218,7 @@ def describe(table):
             for measure in MEASURES
         ]
         rows.append([f"{100 * row['labelled']:g} %", row["method"], *means])
-    return runs.format_table(["labels", "method", *MEASURES.values()], rows)
+    return tables.format_table(["labels", "method", *MEASURES.values()], rows)
 
 
 def plot_results(measurements, histories, title, path):

@@ -247,14 +247,6 @@ def format_mean(row, measure, digits=3):
     return text
 
 
-def format_table(header, rows):
-    """Lists of texts as a table in Markdown, line by line."""
-    yield f"| {' | '.join(header)} |"
-    yield "|---" * len(header) + "|"
-    for row in rows:
-        yield f"| {' | '.join(row)} |"
-
-
 def publish_table(table, lines, name):
     """Print the lines that describe a table and write it to plots/<name>.csv."""
     print("", *lines, sep="\n")
