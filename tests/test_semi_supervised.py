@@ -285,12 +285,10 @@ def test_gain_is_over_supervised_with_the_same_labels():
     table = runs.summarize(measurements, Cell._fields, measures)
     header, rule, supervised, fixmatch, _ = train_semi_supervised.describe(table)
     assert header.count("|") == rule.count("|") == fixmatch.count("|")
-    assert [cell.strip() for cell in supervised.split("|")[1:6]] == [
-        *("10 %", "supervised", "", "0.375 ± 0.177", "")
-    ]
-    assert [cell.strip() for cell in fixmatch.split("|")[1:6]] == [
-        *("10 %", "fixmatch", "", "0.562 ± 0.088", "0.188 ± 0.088")
-    ]
+    cells = [cell.strip() for cell in supervised.split("|")[1:6]]
+    assert cells == ["10 %", "supervised", "", "0.375 ± 0.177", ""]
+    cells = [cell.strip() for cell in fixmatch.split("|")[1:6]]
+    assert cells == ["10 %", "fixmatch", "", "0.562 ± 0.088", "0.188 ± 0.088"]
 
 
 @pytest.mark.parametrize("share", ["0", "1.5", "-0.1", "nan"])
