@@ -21,9 +21,9 @@ figures: .venv/installed data/drawn/train.csv
 	$(BIN)/python plot_confusion_matrix.py $(MODEL)
 	$(BIN)/python plot_saliency.py $(MODEL) --train data/drawn/train.csv
 	$(BIN)/python plot_filters.py $(MODEL) --count 64
-	$(BIN)/python plot_filters.py $(MODEL) --layer logits --output plots/cnn_emotions.png
-	$(BIN)/python plot_filters.py $(MODEL) --face 0 --train data/drawn/train.csv \
-		--output plots/cnn_responses.png
+	$(BIN)/python plot_filters.py $(MODEL) --layer logits \
+		--output plots/$(basename $(notdir $(MODEL)))_emotions.png
+	$(BIN)/python plot_filters.py $(MODEL) --face 0 --train data/drawn/train.csv
 	$(BIN)/python plot_pca.py
 
 data/drawn/train.csv: draw_faces.py .venv/installed

@@ -243,8 +243,12 @@ def draw_glasses(pen, grey):
 def draw_face(emotion, rng):
     """Draw one face.
 
-    emotion: 0..6 as in EMOTIONS; rng: a numpy Generator, which settles all else.
-    Returns uint8 (48, 48), 0 black to 255 white.
+    Args:
+        emotion: 0..6 as in EMOTIONS.
+        rng: a numpy Generator, which settles all else.
+
+    Returns:
+        uint8 (48, 48), 0 black to 255 white.
     """
     face = express(emotion, rng)
     skin, hair = rng.uniform(120, 225), rng.uniform(15, 120)
@@ -280,8 +284,12 @@ def draw_face(emotion, rng):
 def draw_faces(count, seed):
     """Draw faces in shuffled order, every emotion among them, in about FER's shares.
 
-    count: at least 7; seed: an int or a list of ints.
-    Returns images uint8 (count, 48, 48, 1), 0..255, and labels int64 (count,), 0..6.
+    Args:
+        count: at least 7.
+        seed: an int or a list of ints.
+
+    Returns:
+        Images uint8 (count, 48, 48, 1), 0..255, and labels int64 (count,), 0..6.
     """
     rng = np.random.default_rng(seed)
     drawn = rng.choice(len(EMOTIONS), size=count - len(EMOTIONS), p=SHARES)
@@ -325,7 +333,7 @@ def write_faces(folder, train_faces, test_faces, seed):
     write_table(folder / "test_labels.csv", "id,label", answers)
 
 
-def main():
+def build_parser():
     parser = command.new_parser(__doc__)
     count = command.whole_number(len(EMOTIONS))
     add = parser.add_argument
@@ -353,7 +361,11 @@ def main():
         default=0,
         help="same seed, same faces (default: %(default)s)",
     )
-    options = parser.parse_args()
+    return parser
+
+
+def main():
+    options = build_parser().parse_args()
     write_faces(options.output, options.train_faces, options.test_faces, options.seed)
     print(
         f"drew {options.train_faces:,} training and {options.test_faces:,} test faces "

@@ -75,11 +75,11 @@ def build_parser():
     flags.add_train_flag(parser)
     for flag, kind, default, text in (
         ("--steps", command.positive_integer, 150, "steps of the ascent"),
-        ("--step-size", flags.positive_number, 8.0, "grey levels per step, rms"),
-        ("--decay", flags.fraction, 0.01, "share of the contrast lost in every step"),
+        ("--step-size", command.positive_number, 8.0, "grey levels per step, rms"),
+        ("--decay", command.fraction, 0.01, "share of the contrast lost in every step"),
         (
             "--blur",
-            flags.number_from_zero,
+            command.number_from_zero,
             0.6,
             f"deviation of the blurring every {BLUR_EVERY} steps, in pixels",
         ),

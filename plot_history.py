@@ -1,10 +1,10 @@
 """Draw the accuracy curves of any number of runs into one picture.
 
-python plot_history.py cnn dnn                     # plots/runs_history.png
+    python plot_history.py cnn dnn                     # writes plots/runs_history.png
 
 Validation accuracy is drawn strong, with a mark at the best epoch, training accuracy
 faintly in the same style. Training faces are augmented and dropout is on while they
-are counted, so the faint curve may lie below the strong one.
+are counted, so the faint curve may lie below the strong one. Takes a second.
 """
 
 from pathlib import Path
@@ -100,7 +100,7 @@ def plot_histories(histories, path):
     figures.save_figure(figure, path)
 
 
-def main():
+def build_parser():
     parser = command.new_parser(__doc__)
     parser.add_argument(
         "runs",
@@ -114,7 +114,11 @@ def main():
         metavar="FILE",
         help="the figure (default: %(default)s)",
     )
-    options = parser.parse_args()
+    return parser
+
+
+def main():
+    options = build_parser().parse_args()
     path = figures.check_path(options.output)
     plot_histories([load_history(run) for run in options.runs], path)
     print(f"wrote {path}")

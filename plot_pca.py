@@ -1,7 +1,7 @@
 """Draw what principal components make of the faces: eigenfaces and reconstructions.
 
     python plot_pca.py                              # writes plots/pca.png
-    python plot_pca.py --reconstruct data/test.csv --output /tmp/pca.png
+    python plot_pca.py --reconstruct data/test.csv --output plots/own.png
 
 The faces of --train, as points of 2,304 pixels, span the components (Sirovich and
 Kirby 1987; Turk and Pentland 1991). The figure shows (a) their mean and the first
@@ -258,6 +258,31 @@ def plot_points(panel, coordinates, labels, emotion_share):
     panel.legend(fontsize="x-small", markerscale=0.8, loc="lower right")
 
 
+def plot_components(components, rebuilt, points, path):
+    """Draw the whole figure.
+
+    Args:
+        components: mean, variances and axes, as `compute_components` returns them.
+        rebuilt: the faces to rebuild, uint8 (n, 2304), and the errors of the spanning
+            faces and of these, as `compute_errors` returns them.
+        points: coordinates (m, 2) and labels (m,) of the spanning faces, and the
+            emotion share of both coordinates.
+        path: of the picture.
+    """
+    mean, variances, axes = components
+    faces, *errors = rebuilt
+    figure = plt.figure(figsize=(10, 9), layout="constrained")
+    upper, lower = figure.subfigures(2, 1, height_ratios=(5, 3.6))
+    left, right = upper.subfigures(1, 2, width_ratios=(4.2, 5.8))
+    plot_eigenfaces(left, mean, variances, axes)
+    plot_reconstructions(right, faces, mean, axes)
+    explained_panel, error_panel, point_panel = lower.subplots(1, 3)
+    plot_explained(explained_panel, variances)
+    plot_errors(error_panel, *errors)
+    plot_points(point_panel, *points)
+    figures.save_figure(figure, path)
+
+
 def main():
     options = build_parser().parse_args()
     path = figures.check_path(options.output)
@@ -273,16 +298,12 @@ def main():
     emotion_share = compute_emotion_share(coordinates, labels)
     print(*describe(variances, errors, rebuilt_errors, emotion_share), sep="\n")
 
-    figure = plt.figure(figsize=(10, 9), layout="constrained")
-    upper, lower = figure.subfigures(2, 1, height_ratios=(5, 3.6))
-    left, right = upper.subfigures(1, 2, width_ratios=(4.2, 5.8))
-    plot_eigenfaces(left, mean, variances, axes)
-    plot_reconstructions(right, faces, mean, axes)
-    explained_panel, error_panel, point_panel = lower.subplots(1, 3)
-    plot_explained(explained_panel, variances)
-    plot_errors(error_panel, errors, rebuilt_errors)
-    plot_points(point_panel, coordinates, labels, emotion_share)
-    figures.save_figure(figure, path)
+    plot_components(
+        (mean, variances, axes),
+        (faces, errors, rebuilt_errors),
+        (coordinates, labels, emotion_share),
+        path,
+    )
     print(f"wrote {path}")
 
 

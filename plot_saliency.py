@@ -80,7 +80,7 @@ def build_parser():
     )
     add(
         "--noise",
-        type=flags.fraction,
+        type=command.fraction,
         default=0.1,
         metavar="SHARE",
         help="standard deviation of the noise, as a share of the face's range of grey "

@@ -5,8 +5,8 @@ every face: as it is, shifted, turned and zoomed a little, and all that mirrored
 7,178 test faces of the contest take about 10 s on two cores with the default network,
 two minutes with --tta.
 
-python predict.py                          checkpoints/cnn.keras, else a shipped one
-python predict.py pretrained/*.keras --tta --labels public_labels.csv
+    python predict.py                       # checkpoints/cnn.keras, else a shipped one
+    python predict.py pretrained/*.keras --tta --labels public_labels.csv
 """
 
 from pathlib import Path
@@ -21,7 +21,7 @@ from fer.files import replacing
 DEFAULT_MODELS = (Path("checkpoints/cnn.keras"), Path("pretrained/cnn.keras"))
 
 
-def parse_options():
+def build_parser():
     parser = command.new_parser(__doc__)
     add = parser.add_argument
     add(
@@ -59,7 +59,7 @@ def parse_options():
         metavar="CSV",
         help="also write the probability of each emotion",
     )
-    return parser.parse_args()
+    return parser
 
 
 def choose_models(models):
@@ -79,11 +79,11 @@ def load_labels(path, ids):
     """Known labels of the test faces: int (n,), -1 where the file names none.
 
     Raises:
-        InputError: not id,label, or an id that the test file does not have.
+        InputError: not id,label, or an id twice or that the test file does not have.
     """
     try:
         table = pd.read_csv(path, dtype=str, keep_default_na=False)
-    except (ValueError, pd.errors.ParserError) as error:
+    except ValueError as error:
         raise InputError(
             f"{path}: expected a CSV file with the columns id,label, found none "
             f"({error}); fix the file"
@@ -93,6 +93,7 @@ def load_labels(path, ids):
             f"{path}: expected the header id,label, found {','.join(table.columns)}; "
             "fix the first line"
         )
+    data.check_unique(path, table["id"])
     rows = {identity: row for row, identity in enumerate(ids)}
     labels = np.full(len(ids), -1)
     for number, (identity, label) in enumerate(table.itertuples(index=False), start=1):
@@ -128,7 +129,7 @@ def print_accuracy(predictions, labels, usages):
 
 
 def main():
-    options = parse_options()
+    options = build_parser().parse_args()
     faces = data.load_test_faces(options.test)
     labels = faces.labels
     if options.labels:
@@ -151,6 +152,7 @@ def main():
         table.insert(0, "id", faces.ids)
         with replacing(options.probabilities) as temporary:
             table.to_csv(temporary, index=False, float_format="%.6f")
+        print(f"wrote {options.probabilities}")
     print_counts(predictions)
     if labels is not None:
         print_accuracy(predictions, labels, faces.usages)

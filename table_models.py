@@ -1,7 +1,7 @@
 """Tabulate what networks cost: parameters, operations, bytes and speed.
 
-python table_models.py                         # every network, CNN and DNN
-python table_models.py checkpoints/cnn.keras small --output plots/models.csv
+    python table_models.py                         # every network, CNN and DNN
+    python table_models.py checkpoints/cnn.keras small --output plots/models.csv
 
 Prints one table over all models, then one per model with the output shape, the
 parameters and the multiplications and additions of every layer, all in Markdown.
@@ -125,14 +125,14 @@ def format_cell(value):
     return f"{value:,.{decimals}f}"
 
 
-def main():
+def build_parser():
     parser = command.new_parser(__doc__)
     parser.add_argument(
         "models",
         nargs="*",
         default=list(networks.NAMES),
         metavar="CHECKPOINT|NETWORK",
-        help=f"(default: {' '.join(networks.NAMES)})",
+        help=f"what to count (default: {' '.join(networks.NAMES)})",
     )
     parser.add_argument(
         "--skip-speed",
@@ -142,7 +142,11 @@ def main():
     parser.add_argument(
         "--output", metavar="PATH", help="also write a CSV file (default: none)"
     )
-    options = parser.parse_args()
+    return parser
+
+
+def main():
+    options = build_parser().parse_args()
 
     totals, layer_tables = [], []
     for name in options.models:

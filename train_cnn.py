@@ -1,7 +1,7 @@
 """Train a convolutional network on FER2013 and keep its best checkpoint.
 
-python train_cnn.py
-python train_cnn.py --epochs 30 --augmentation erasing --name quick
+    python train_cnn.py
+    python train_cnn.py --epochs 30 --augmentation erasing --name quick
 
 Reads data/train.csv, writes checkpoints/cnn.keras, .csv (log), .json (record) and
 plots/cnn_history.png. On two AVX512_BF16 cores the first takes 63 minutes and reaches

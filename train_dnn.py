@@ -1,7 +1,7 @@
 """Train a dense network on FER2013 and keep its best checkpoint.
 
-python train_dnn.py
-python train_dnn.py --match checkpoints/cnn.keras
+    python train_dnn.py
+    python train_dnn.py --match pretrained/cnn.keras
 
 Writes what train_cnn.py writes, as checkpoints/dnn.*. A pair without a dense network
 of its own, such as the default one, gets one with as many parameters and weighted

@@ -26,7 +26,7 @@ self-training of labelled and sure faces alike. A step of FixMatch shows half a 
 with labels and half without, and its loss is the mean over the former plus the mean
 over the latter, where faces it is not sure of count zero. The first epochs are
 supervised for every method: a fifteenth of them with FixMatch, half of them with
-self-training.
+self-training, rounded up.
 
 All train as --recipe says, without label smoothing and mixup, under which no network
 is ever sure.
@@ -40,10 +40,12 @@ checkpoints/NAME_METHOD_PERCENT_SEED.keras and beside it, usable alone. Its .csv
 for every epoch which share of the pseudo-labels was right (pseudo_precision) and which
 share of the other faces got one (pseudo_share); its training accuracy counts labels and
 pseudo-labels alike, with FixMatch also those it is not sure of. The same command again
-continues where it was stopped and trains no finished run a second time; in a second
-terminal it shares the work with the first. Writes plots/NAME.csv and plots/NAME.png and
-prints the table, each number as mean and standard deviation over the seeds; a single
-run (one share, method and seed) prints no table.
+(with --resume, where it is a single run) continues where it was stopped and trains no
+finished run a second time; in a second terminal it shares the work with the first.
+
+Writes plots/NAME.csv and plots/NAME.png and prints the table, each number as mean and
+standard deviation over the seeds; a single run (one share, method and seed) prints no
+table.
 
 Measured on FER2013 with --epochs 8 on 2026-11-25 on two AVX512_BF16 cores, 47 minutes
 for all 39 runs in three terminals (TF_NUM_INTRAOP_THREADS=1): with 10 % of the labels
@@ -52,7 +54,6 @@ for all 39 runs in three terminals (TF_NUM_INTRAOP_THREADS=1): with 10 % of the 
 the whole table stands in experiments/README.md.
 """
 
-import argparse
 import dataclasses
 import math
 from typing import NamedTuple
@@ -98,7 +99,7 @@ def build_parser():
     add(
         "--labelled",
         nargs="+",
-        type=share,
+        type=command.positive_share,
         default=[0.05, 0.1, 0.25, 0.5, 1.0],
         metavar="FRACTION",
         help="shares of the training faces that keep their labels "
@@ -110,11 +111,11 @@ def build_parser():
         default=METHODS,
         choices=METHODS,
         metavar="METHOD",
-        help=f"of {', '.join(METHODS)} (default: all)",
+        help=f"ways to train: {', '.join(METHODS)} (default: all)",
     )
     add(
         "--threshold",
-        type=share,
+        type=command.positive_share,
         default=0.95,
         metavar="PROBABILITY",
         help="the least that makes a pseudo-label (default: %(default)s)",
@@ -132,14 +133,6 @@ def build_parser():
         "(of more than one share, method or seed) always do",
     )
     return parser
-
-
-def share(text):
-    """An argparse type: a share above 0, at most 1."""
-    number = float(text)
-    if not 0 < number <= 1:
-        raise argparse.ArgumentTypeError(f"expected a share in (0, 1], found {text}")
-    return number
 
 
 def list_cells(methods, shares):
@@ -301,9 +294,9 @@ def main():
     fingerprint = checkpoints.compute_fingerprint(images, labels)
     cells = list_cells(options.method, options.labelled)
     if len(cells) == options.seeds == 1:
-        run = plan_run(cells[0], options.seed, options)
-        if not runs.is_finished(*run, fingerprint):
-            training.train(*run, fit)
+        plan = plan_run(cells[0], options.seed, options)
+        if not runs.is_finished(*plan, fingerprint):
+            training.train(*plan, fit)
         return
 
     measurements, histories = runs.run_cells(

@@ -4,11 +4,12 @@
     python experiments/log_runs.py checkpoints/ablations_*.keras --without-tta
     python experiments/log_runs.py                      # redraws the figure alone
 
-A row tells the day of the training, the commit checked out now, the command, the seed,
-the training operations (6 x multiply-adds x faces seen), the minutes and the accuracy
-on the validation faces, as they are and averaged over 26 views (what predict.py --tta
-does). A run takes the place of an older one of the same command. A minute a checkpoint
-on two cores, with --without-tta nothing; nothing here reads the labels of a test face.
+A row tells the day the checkpoint was written, the commit checked out now, the command,
+the seed, the training operations (6 x multiply-adds x faces seen), the minutes and the
+accuracy on the validation faces, as they are and averaged over 26 views (what
+predict.py --tta does). A run takes the place of an older one of the same command. A
+minute a checkpoint on two cores, with --without-tta nothing; nothing here reads the
+labels of a test face.
 
 The figure, plots/accuracy_operations.png, shows every run with --tta and without
 teachers: what these took is not among the operations of their student.

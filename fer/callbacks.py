@@ -155,6 +155,7 @@ class StopOnNaN(keras.callbacks.Callback):
     def check(self, values):
         """Leave the run if any value or array is not finite."""
         if not all(np.isfinite(value).all() for value in values):
+            print()
             raise InputError(
                 f"the loss or the weights became infinite in epoch {self.epoch}; try a "
                 "lower --learning-rate or --precision float32; existing files are "
@@ -193,7 +194,8 @@ class StopOnSignal(keras.callbacks.Callback):
         if self.number is not None:
             print(
                 f"\nstopped after epoch {len(self.keeper.history)} of "
-                f"{self.keeper.recipe.epochs}; the same command with --resume continues"
+                f"{self.keeper.recipe.epochs}; the same command continues, that of a "
+                "single run with --resume"
             )
             sys.exit(128 + self.number)
 
@@ -238,7 +240,7 @@ class Progress(keras.callbacks.Callback):
                 f"val_loss {row['val_loss']:.4f}  "
             )
         line += f"{row['seconds']:.1f} s  {self.time_left()}"
-        print(f"\r{line}" if self.on_terminal else line, flush=True)
+        print(f"\r{line:79}" if self.on_terminal else line, flush=True)
 
     def time_left(self):
         """How long the rest of the run takes at the pace so far."""

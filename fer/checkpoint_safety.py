@@ -1,8 +1,8 @@
 """What a checkpoint may hold, checked before Keras turns any of it into objects.
 
 A checkpoint from a stranger can name layers that run code of the stranger's. So only
-the members that Keras writes, as it writes them, and only the classes that this
-project's networks are made of are let through.
+the members that Keras writes, as it writes them, and only built-in classes of which
+networks for pictures are made, none with code or files inside, are let through.
 """
 
 import json
@@ -127,7 +127,7 @@ def find_damage(archive):
 
 
 def find_foreign_object(node):
-    """The first object in a configuration that no network here contains, or None."""
+    """The first object in a configuration that is not in `CLASSES`, or None."""
     if isinstance(node, list):
         children = node
     elif isinstance(node, dict):

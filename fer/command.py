@@ -1,6 +1,7 @@
 """How every script begins and ends: its flags, and one clear line for mistakes."""
 
 import argparse
+import math
 import sys
 from pathlib import Path
 
@@ -9,33 +10,48 @@ class InputError(ValueError):
     """What the user gave is wrong; the message says what, where and how to fix it."""
 
 
+class Parser(argparse.ArgumentParser):
+    """A parser of flags that says what is wrong in one line, as scripts do."""
+
+    def error(self, message):
+        sys.exit(fail(f"{message}; --help explains every flag"))
+
+
 def new_parser(description):
     """A parser of flags whose --help shows a script's docstring as it is written."""
-    return argparse.ArgumentParser(
+    return Parser(
         description=description, formatter_class=argparse.RawDescriptionHelpFormatter
     )
 
 
-def whole_number(lowest, highest=None):
-    """An argparse type: a whole number in [lowest, highest]."""
+def number(expected, accepts, kind=float):
+    """An argparse type: a number that `accepts` holds for, as `expected` says."""
 
     def read(text):
-        number = int(text)
-        if number < lowest or (highest is not None and number > highest):
-            limits = (
-                f"{lowest} or more" if highest is None else f"{lowest} to {highest}"
-            )
-            raise argparse.ArgumentTypeError(f"expected {limits}, found {text}")
-        return number
+        try:
+            value = kind(text)
+        except ValueError:
+            value = None
+        if value is None or not accepts(value):
+            raise argparse.ArgumentTypeError(f"expected {expected}, found {text!r}")
+        return value
 
-    # argparse names it where the text is no number.
-    read.__name__ = "whole number"
     return read
+
+
+def whole_number(lowest, highest=math.inf):
+    """An argparse type: a whole number in [lowest, highest]."""
+    limits = f"from {lowest} up" if highest == math.inf else f"{lowest} to {highest}"
+    return number(f"a whole number, {limits}", lambda n: lowest <= n <= highest, int)
 
 
 positive_integer = whole_number(1)
 # What numpy takes.
 seed_number = whole_number(0, 2**32 - 1)
+positive_number = number("a number above 0", lambda x: 0 < x < math.inf)
+number_from_zero = number("a number, 0 or more", lambda x: 0 <= x < math.inf)
+fraction = number("a share from 0 to below 1", lambda x: 0 <= x < 1)
+positive_share = number("a share above 0, at most 1", lambda x: 0 < x <= 1)
 
 
 def file_stem(text):

@@ -5,9 +5,9 @@ Images are always uint8 of shape (n, 48, 48, 1) in [0, 255]; labels are integers
 """
 
 import csv
+import dataclasses
 import gzip
 import zlib
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -35,28 +35,28 @@ PICTURE_SUFFIXES = (".jpg", ".jpeg", ".png")
 GZIP_MAGIC = b"\x1f\x8b"
 
 
-@dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True)
 class Faces:
     """The faces of one file or folder, in its order.
 
     Attributes:
         images: uint8 (n, 48, 48, 1) in [0, 255].
         labels: int64 (n,) in 0..6, or None where the source has none.
-        ids: n strings, unique.
+        ids: n unique strings, or None where the source has none.
         usages: n strings out of `USAGES`, or None where the source has none.
     """
 
     images: np.ndarray
     labels: np.ndarray | None
-    ids: list
+    ids: list | None = None
     usages: list | None = None
 
     def take(self, rows):
-        """The faces of the chosen rows, numbered anew from 0."""
+        """The faces of the chosen rows."""
         return Faces(
             self.images[rows],
             None if self.labels is None else self.labels[rows],
-            [str(number) for number in range(len(rows))],
+            None if self.ids is None else [self.ids[row] for row in rows],
             None if self.usages is None else [self.usages[row] for row in rows],
         )
 
@@ -103,7 +103,7 @@ def load_test_faces(path):
     Where the source brings no ids they count from 0 in its order.
 
     Returns:
-        Faces, with labels and usages where the source has them.
+        Faces with ids, and with labels and usages where the source has them.
 
     Raises:
         InputError: naming file, row, what was expected, found and how to fix it.
@@ -116,12 +116,15 @@ def load_test_faces(path):
                 f"{path}: expected rows whose Usage is {' or '.join(USAGES[1:])}, "
                 f"found only {USAGES[0]}; get the complete fer2013.csv"
             )
-        return faces.take(rows)
-    if faces.labels is not None and Path(path).is_file():
+        faces = faces.take(rows)
+    elif faces.labels is not None and Path(path).is_file():
         raise InputError(
             f"{path}: expected a test file with the columns id,feature, found labels; "
             "a training file goes to --train of a training script"
         )
+    if faces.ids is None:
+        numbers = [str(number) for number in range(len(faces.images))]
+        faces = dataclasses.replace(faces, ids=numbers)
     return faces
 
 
@@ -186,7 +189,7 @@ def read_csv(path, file):
     return Faces(
         images=np.stack(values["pixels"]).reshape(-1, IMAGE_SIZE, IMAGE_SIZE, 1),
         labels=np.array(values["label"]) if "label" in values else None,
-        ids=values.get("id", [str(number) for number in range(row)]),
+        ids=values.get("id"),
         usages=values.get("usage"),
     )
 
@@ -312,7 +315,7 @@ def shorten(field):
 
 
 def check_unique(path, ids):
-    """Refuse a test file that names one id twice."""
+    """Refuse a file that names one id twice."""
     seen = {}
     for row, identity in enumerate(ids, start=1):
         if identity in seen:
@@ -354,7 +357,6 @@ def read_folder(path):
     return Faces(
         images=np.stack([read_picture(picture) for picture in pictures])[..., None],
         labels=labels,
-        ids=[str(number) for number in range(len(pictures))],
     )
 
 

@@ -1,11 +1,17 @@
 """The flags that every training script shares."""
 
-import argparse
 import dataclasses
-import math
 
 from fer.augmentation import AUGMENTATIONS
-from fer.command import file_stem, new_parser, positive_integer, seed_number
+from fer.command import (
+    file_stem,
+    fraction,
+    new_parser,
+    number_from_zero,
+    positive_integer,
+    positive_number,
+    seed_number,
+)
 from fer.normalization import NORMALIZATIONS
 
 SCHEDULES = ("cosine", "constant")
@@ -127,30 +133,6 @@ def build_parser(description, name, network_names, recipe):
         help="continue this run after its last finished epoch",
     )
     return parser
-
-
-def positive_number(text):
-    """An argparse type: a finite number above zero."""
-    number = float(text)
-    if not (0 < number < math.inf):
-        raise argparse.ArgumentTypeError(f"expected a number above 0, found {text}")
-    return number
-
-
-def number_from_zero(text):
-    """An argparse type: a finite number, zero or above."""
-    number = float(text)
-    if not (0 <= number < math.inf):
-        raise argparse.ArgumentTypeError(f"expected 0 or more, found {text}")
-    return number
-
-
-def fraction(text):
-    """An argparse type: a share from 0 to below 1."""
-    number = float(text)
-    if not 0 <= number < 1:
-        raise argparse.ArgumentTypeError(f"expected a share in [0, 1), found {text}")
-    return number
 
 
 def override(recipe, options):

@@ -5,8 +5,13 @@ same layers, and the training mode is off.
 """
 
 import keras
-import tensorflow as tf
 from keras import layers
+
+try:
+    import tensorflow as tf
+except ImportError:
+    # `check_backend` then says so before anything here is used.
+    tf = None
 
 from fer.command import InputError
 

@@ -39,7 +39,7 @@ def choose_precision(wanted):
 
 
 def has_gpu():
-    """Whether the Keras backend computes on a GPU."""
+    """Whether the Keras backend lists a GPU; on PyTorch Keras lists none."""
     try:
         return bool(keras.distribution.list_devices("gpu"))
     except (RuntimeError, NotImplementedError, AttributeError):

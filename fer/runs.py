@@ -112,21 +112,21 @@ def run_all(todo, train):
         The records, in the order of `todo`.
     """
     records = {}
-    for number, run in enumerate(todo, start=1):
-        words = ", ".join(map(str, run))
+    for number, arguments in enumerate(todo, start=1):
+        words = ", ".join(map(str, arguments))
         print(f"\nrun {number} of {len(todo)}: {words}", flush=True)
         try:
-            records[run] = train(*run)
+            records[arguments] = train(*arguments)
         except Locked:
             print("another process trains it", flush=True)
     while len(records) < len(todo):
         # What the others stop halfway is continued here.
         time.sleep(WAIT)
-        for run in todo:
-            if run not in records:
+        for arguments in todo:
+            if arguments not in records:
                 with contextlib.suppress(Locked):
-                    records[run] = train(*run)
-    return [records[run] for run in todo]
+                    records[arguments] = train(*arguments)
+    return [records[arguments] for arguments in todo]
 
 
 def run_once(arguments, fingerprint):
@@ -207,6 +207,9 @@ def run(command):
         for number in (signal.SIGINT, signal.SIGTERM)
     }
     process = subprocess.Popen(command)
+    if noted:
+        # It came before there was a process to hand it to.
+        process.send_signal(noted[-1])
     status = process.wait()
     for number, handler in previous.items():
         signal.signal(number, handler)

@@ -229,7 +229,10 @@ def find_state(options, recipe, settings):
     path = stem_of(options.name, ".state")
     if not options.resume:
         if path.exists():
-            print(f"{path} of an earlier run: replaced, where --resume continues it")
+            print(
+                f"{path} holds an earlier run, which the first epoch here replaces; to "
+                "continue it instead, stop now and add --resume"
+            )
         return None
     saved = load_state(path)
     if saved is None:
@@ -259,10 +262,11 @@ def print_header(model, recipe, options, parts, reason):
         "multiply-adds a face",
         "faces": f"{len(parts.train_rows):,} to train on, "
         f"{len(parts.validation_rows):,} to validate on, from {options.train}",
-        "recipe": f"{recipe.epochs} epochs, batch size {recipe.batch_size}, "
-        f"{recipe.optimizer} {recipe.learning_rate:g} {recipe.schedule}, "
-        f"augmentation {recipe.augmentation}, normalization {recipe.normalization}, "
-        f"mixup {recipe.mixup:g}, {len(recipe.teachers)} teachers",
+        "recipe": ", ".join(
+            f"{key} {value}"
+            for key, value in dataclasses.asdict(recipe).items()
+            if value
+        ),
         "precision": f"{keras.config.dtype_policy().name}: {reason}",
         "backend": f"Keras {keras.__version__} on {keras.config.backend()}, "
         f"seed {options.seed}",

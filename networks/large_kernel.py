@@ -14,7 +14,8 @@ work as well. Neither has overfitted by then: training lies below validation.
 The report also added mirrored copies of the faces by hand; here every epoch mirrors
 half of them anew.
 
-ours: the optimizer, its learning rate and schedule, and the batch size.
+ours: the optimizer, its learning rate and schedule, the batch size, and the DNN's
+dropout rates between its first layer and its last hidden one.
 """
 
 import keras
@@ -24,8 +25,13 @@ from fer.recipes import Recipe
 from networks.blocks import emotion_output, face_input
 
 FILTERS = (64, 128, 256, 256)
-DNN_UNITS = (432, 180, 90)
+DENSE_UNITS = 256
+DNN_FIRST_UNITS = 1152
+DNN_NORMALIZED_UNITS = (432, 180, 90)
+DNN_LAST_UNITS = 44
 SLOPE = 0.2
+DROPOUT_RATE = 0.4
+LAST_DROPOUT_RATE = 0.5
 
 CNN_RECIPE = Recipe(
     epochs=100,
@@ -46,11 +52,11 @@ def build_cnn(normalization=None):
         x = layers.Conv2D(filters, 5, padding="same", name=f"conv{block}")(x)
         x = layers.LeakyReLU(SLOPE, name=f"leaky_relu{block}")(x)
         x = layers.MaxPooling2D(name=f"pool{block}")(x)
-        x = layers.Dropout(0.4, name=f"dropout{block}")(x)
+        x = layers.Dropout(DROPOUT_RATE, name=f"dropout{block}")(x)
     x = layers.Flatten(name="flat")(x)
-    x = layers.Dense(256, name="dense5")(x)
+    x = layers.Dense(DENSE_UNITS, name="dense5")(x)
     x = layers.LeakyReLU(SLOPE, name="leaky_relu5")(x)
-    x = layers.Dropout(0.5, name="dropout5")(x)
+    x = layers.Dropout(LAST_DROPOUT_RATE, name="dropout5")(x)
     return keras.Model(pixels, emotion_output(x), name="large_kernel_cnn")
 
 
@@ -59,15 +65,14 @@ def build_dnn(normalization=None):
     pixels, x = face_input(normalization)
     x = layers.BatchNormalization(name="norm1")(x)
     x = layers.Flatten(name="flat")(x)
-    x = layers.Dense(1152, name="dense1")(x)
-    x = drop_and_activate(x, 0.4, 1)
-    for number, units in enumerate(DNN_UNITS, start=2):
+    x = layers.Dense(DNN_FIRST_UNITS, name="dense1")(x)
+    x = drop_and_activate(x, DROPOUT_RATE, 1)
+    for number, units in enumerate(DNN_NORMALIZED_UNITS, start=2):
         x = layers.BatchNormalization(name=f"norm{number}")(x)
         x = layers.Dense(units, use_bias=False, name=f"dense{number}")(x)
-        # ours: the rate, as after the first layer.
-        x = drop_and_activate(x, 0.4, number)
-    x = layers.Dense(44, name="dense5")(x)
-    x = drop_and_activate(x, 0.5, 5)
+        x = drop_and_activate(x, DROPOUT_RATE, number)
+    x = layers.Dense(DNN_LAST_UNITS, name="dense5")(x)
+    x = drop_and_activate(x, LAST_DROPOUT_RATE, 5)
     return keras.Model(pixels, emotion_output(x), name="large_kernel_dnn")
 
 

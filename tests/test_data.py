@@ -118,6 +118,13 @@ def test_usage_says_what_trains_and_what_tests(tmp_path, dialect):
     assert faces.labels.tolist() == [0, 6]
 
 
+def test_ids_stay_with_their_faces_where_usage_chooses(tmp_path):
+    content = b"id,Usage,emotion,pixels\n7,Training,3,%b\n901,PublicTest,0,%b\n"
+    faces = data.load_test_faces(put(tmp_path, content % (A, B)))
+    assert_faces(faces.images, [FACES[1]])
+    assert faces.ids == ["901"]
+
+
 def draw_folder(folder):
     for label, face in zip(LABELS, FACES, strict=True):
         place = folder / data.EMOTIONS[label]

@@ -117,7 +117,7 @@ def test_mutated_tables(tmp_path, cases):
         images = faces.images.reshape(len(faces.images), -1)
         np.testing.assert_array_equal(images, pixels, err_msg=f"seed {seed}")
         assert (None if labels is None else faces.labels.tolist()) == labels, seed
-        assert faces.ids == (ids or [str(i) for i in range(len(pixels))]), seed
+        assert faces.ids == ids, seed
         assert faces.usages == usages, seed
     assert cases / 10 < read < cases
 
