@@ -149,14 +149,32 @@ def test_bad_input_is_one_line_and_touches_nothing(trained, drawn, tmp_path):
         assert submission.read_text() == "the old one"
 
 
-@pytest.mark.parametrize("name", ["", ".", "runs/", "../cnn"])
-def test_a_name_that_no_file_can_have_is_refused(name, capsys):
+@pytest.mark.parametrize(
+    "flag, value, expected",
+    [
+        ("--name", "", "a name for files"),
+        ("--name", ".", "a name for files"),
+        ("--name", "runs/", "a name for files"),
+        ("--name", "../cnn", "a name for files"),
+        ("--epochs", "0", "a whole number, from 1 up"),
+        ("--epochs", "1.5", "a whole number, from 1 up"),
+        ("--learning-rate", "0", "a number above 0"),
+        ("--learning-rate", "nan", "a number above 0"),
+        ("--mixup", "x", "a number, 0 or more"),
+        ("--validation", "1", "a share from 0 to below 1"),
+    ],
+)
+def test_a_flag_that_makes_no_sense_is_refused_in_one_line(
+    flag, value, expected, capsys
+):
     recipe = networks.load("vgg").CNN_RECIPE
     parser = flags.build_parser(None, "cnn", networks.NAMES, recipe)
     with pytest.raises(SystemExit) as stop:
-        parser.parse_args(["--name", name])
+        parser.parse_args([flag, value])
     assert stop.value.code == 2
-    assert "--name: expected a name for files" in capsys.readouterr().err
+    [line] = capsys.readouterr().err.splitlines()
+    assert line.startswith(f"error: argument {flag}: expected {expected}")
+    assert f"found {value!r}" in line
 
 
 def test_a_failing_training_touches_nothing(trained, drawn, tmp_path):
