@@ -50,8 +50,8 @@ positive_integer = whole_number(1)
 seed_number = whole_number(0, 2**32 - 1)
 positive_number = number("a number above 0", lambda x: 0 < x < math.inf)
 number_from_zero = number("a number, 0 or more", lambda x: 0 <= x < math.inf)
-fraction = number("a share from 0 to below 1", lambda x: 0 <= x < 1)
-positive_share = number("a share above 0, at most 1", lambda x: 0 < x <= 1)
+fraction = number("a share in [0, 1)", lambda x: 0 <= x < 1)
+positive_share = number("a share in (0, 1]", lambda x: 0 < x <= 1)
 
 
 def file_stem(text):

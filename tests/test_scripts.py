@@ -161,7 +161,7 @@ def test_bad_input_is_one_line_and_touches_nothing(trained, drawn, tmp_path):
         ("--learning-rate", "0", "a number above 0"),
         ("--learning-rate", "nan", "a number above 0"),
         ("--mixup", "x", "a number, 0 or more"),
-        ("--validation", "1", "a share from 0 to below 1"),
+        ("--validation", "1", "a share in [0, 1)"),
     ],
 )
 def test_a_flag_that_makes_no_sense_is_refused_in_one_line(
