@@ -2,6 +2,7 @@
 
 import argparse
 import math
+import os
 import sys
 from pathlib import Path
 
@@ -74,6 +75,13 @@ def run(main):
         main()
     except InputError as error:
         sys.exit(fail(error))
+    except SystemExit as stop:
+        if stop.code not in (130, 143):
+            raise
+        # A signal left the threads that make batches alive; Python's orderly end would
+        # now and then abort because of them.
+        sys.stdout.flush()
+        os._exit(stop.code)
     except KeyboardInterrupt:
         # 128 and the number of the signal, as shells and the training scripts say it.
         sys.exit(130)
