@@ -74,20 +74,26 @@ def run(main):
     try:
         main()
     except InputError as error:
-        sys.exit(fail(error))
+        leave(fail(error))
     except SystemExit as stop:
-        if stop.code not in (130, 143):
-            raise
-        # A signal left the threads that make batches alive; Python's orderly end would
-        # now and then abort because of them.
-        sys.stdout.flush()
-        os._exit(stop.code)
+        leave(stop.code)
     except KeyboardInterrupt:
         # 128 and the number of the signal, as shells and the training scripts say it.
-        sys.exit(130)
+        leave(130)
     except OSError as error:
         where = f"{error.filename}: " if error.filename else ""
-        sys.exit(fail(f"{where}{error.strerror or error}"))
+        leave(fail(f"{where}{error.strerror or error}"))
+
+
+def leave(code):
+    """End the process at once.
+
+    A training that is left halfway leaves the threads that make its batches alive, and
+    Python's orderly end would now and then abort because of them.
+    """
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)
 
 
 def fail(message):
