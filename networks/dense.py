@@ -23,7 +23,6 @@ FEWEST_PARAMETERS, MOST_PARAMETERS = 100_000, 200_000_000
 FEWEST_LAYERS = 3
 # Of a network that has to match a bare number.
 DEFAULT_LAYERS = 8
-DROPOUT_RATE = 0.2
 
 
 def find_dnn(name, match=None):
@@ -80,8 +79,8 @@ def read_target(text):
 def build_dnn(num_parameters, num_layers, normalization=None):
     """A dense network of a given number of parameters.
 
-    Every hidden layer is normalized (which takes the place of its bias), rectified
-    and thinned out by dropout.
+    Every hidden layer is normalized, which takes the place of its bias, and rectified.
+    Without dropout: with it, such a network learns too little (experiments/README.md).
 
     Args:
         num_parameters: in all, also those that are not trained.
@@ -103,7 +102,6 @@ def build_dnn(num_parameters, num_layers, normalization=None):
         )(x)
         x = layers.BatchNormalization(name=f"norm{number}")(x)
         x = layers.ReLU(name=f"relu{number}")(x)
-        x = layers.Dropout(DROPOUT_RATE, name=f"dropout{number}")(x)
     return keras.Model(pixels, emotion_output(x), name="dense")
 
 
