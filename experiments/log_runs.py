@@ -7,7 +7,7 @@
 A row tells the day the checkpoint was written, the commit checked out now, the command,
 the seed, the training operations (6 x multiply-adds x faces seen), the minutes and the
 accuracy on the validation faces, as they are and averaged over 26 views (what
-predict.py --tta does). A run takes the place of an older one of the same command. A
+predict.py --tta does). A run that is measured again takes the place of its older row. A
 minute a checkpoint on two cores, with --without-tta nothing; nothing here reads the
 labels of a test face.
 
@@ -127,9 +127,10 @@ def read_commit():
 
 
 def add_rows(log, rows):
-    """The log with the rows at its end and without older ones of their commands."""
+    """The log with the rows at its end and without older ones of the same runs."""
     log = pd.concat([log, pd.DataFrame(rows).astype(str)], ignore_index=True)
-    return log.drop_duplicates("command", keep="last")
+    # A command alone is no run: what it does changes with the code.
+    return log.drop_duplicates(["command", "minutes"], keep="last")
 
 
 def plot_operations(log, path):

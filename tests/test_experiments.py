@@ -1,4 +1,4 @@
-"""The log of the experiments: one row per command, and what a row says."""
+"""The log of the experiments: one row per run, and what a row says."""
 
 import pandas as pd
 import pytest
@@ -9,10 +9,11 @@ from fer import checkpoints
 from fer.command import InputError
 
 
-def test_a_row_replaces_the_older_one_of_its_command():
-    log = pd.DataFrame({"command": ["a", "b"], "minutes": ["1", "2"]})
-    log = log_runs.add_rows(log, [{"command": "a", "minutes": 3.5}])
-    assert log.values.tolist() == [["b", "2"], ["a", "3.5"]]
+def test_a_row_replaces_the_older_one_of_its_run():
+    old = ["a", "3.5", ""], ["a", "1.0", ""], ["b", "3.5", ""]
+    log = pd.DataFrame(old, columns=["command", "minutes", "remark"])
+    log = log_runs.add_rows(log, [{"command": "a", "minutes": 3.5, "remark": "again"}])
+    assert log.values.tolist() == [*old[1:], ["a", "3.5", "again"]]
 
 
 def test_a_run_becomes_a_row(trained, drawn, tmp_path, monkeypatch):
