@@ -79,21 +79,25 @@ def load_labels(path, ids):
     """Known labels of the test faces: int (n,), -1 where the file names none.
 
     Raises:
-        InputError: not id,label, or an id twice or that the test file does not have.
+        InputError: the columns are not id,label, an id stands there twice or not in the
+            test file, or a label is none of 0 to 6.
     """
     try:
-        table = pd.read_csv(path, dtype=str, keep_default_na=False)
+        # As a row like the others: under two names pandas takes three fields for an
+        # index and two columns.
+        table = pd.read_csv(path, header=None, dtype=str, keep_default_na=False)
     except ValueError as error:
         raise InputError(
             f"{path}: expected a CSV file with the columns id,label, found none "
-            f"({error}); fix the file"
+            f"({str(error).strip()}); fix the file"
         ) from error
-    if list(table.columns) != ["id", "label"]:
+    header, table = list(table.iloc[0]), table.iloc[1:]
+    if header != ["id", "label"]:
         raise InputError(
-            f"{path}: expected the header id,label, found {','.join(table.columns)}; "
-            "fix the first line"
+            f"{path}: expected the header id,label, found {','.join(header)}; fix the "
+            "first line"
         )
-    data.check_unique(path, table["id"])
+    data.check_unique(path, table[0])
     rows = {identity: row for row, identity in enumerate(ids)}
     labels = np.full(len(ids), -1)
     for number, (identity, label) in enumerate(table.itertuples(index=False), start=1):

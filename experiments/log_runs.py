@@ -7,9 +7,9 @@
 A row tells the day the checkpoint was written, the commit checked out now, the command,
 the seed, the training operations (6 x multiply-adds x faces seen), the minutes and the
 accuracy on the validation faces, as they are and averaged over 26 views (what
-predict.py --tta does). A run that is measured again takes the place of its older row. A
-minute a checkpoint on two cores, with --without-tta nothing; nothing here reads the
-labels of a test face.
+predict.py --tta does). A run that is measured again, which has the same command and
+minutes, takes the place of its older row. A minute a checkpoint on two cores, with
+--without-tta nothing; nothing here reads the labels of a test face.
 
 The figure, plots/accuracy_operations.png, shows every run with --tta and without
 teachers: what these took is not among the operations of their student.

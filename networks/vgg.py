@@ -1,17 +1,18 @@
 """The default pair: a VGG-style CNN made for two cores, and its dense match.
 
-Measured on two AVX512_BF16 cores, which had other work as well on 2026-11-22 (seed 0)
-and none on 2026-11-25 (seed 1); validation accuracy of the best epoch, public accuracy
+Measured on AVX512_BF16 cores: the CNN on two, which had other work as well on
+2026-11-22 and none on 2026-11-25 (seed 1), the dense network on one on 2026-11-25;
+seed 0 where no other is named; validation accuracy of the best epoch, public accuracy
 with --tta:
 
 python train_cnn.py                             0.691   0.707   77 minutes
 python train_cnn.py --seed 1                    0.689   0.707   63 minutes
 python train_cnn.py --epochs 30 --augmentation erasing
                                                 0.678   0.687   22 minutes
-python train_dnn.py                             0.505   0.541   22 minutes, one core
+python train_dnn.py                             0.505   0.541   22 minutes
 
-The CNN begins to overfit halfway through, where training overtakes validation. So does
-the dense network, in its 60th epoch of 200, and goes on to improve all the same.
+The CNN begins to overfit halfway through, where training overtakes validation, the
+dense network in its 60th epoch of 200; both go on to improve all the same.
 """
 
 import dataclasses

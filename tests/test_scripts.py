@@ -159,6 +159,7 @@ def test_bad_input_is_one_line_and_touches_nothing(trained, drawn, tmp_path):
         ("id,label\na,3\nb,0\na,3", "row 3: expected every id once"),
         ("id,label\na,3\nc,0", "row 2 (line 3): expected an id of the test file"),
         ("id,label\na,7", "row 1 (line 2): expected"),
+        ("id,label\n5,a,0\n6,b,0", "Expected 2 fields in line 2, saw 3); fix the file"),
     ],
 )
 def test_labels_that_cannot_be_those_of_the_test_are_refused(text, expected, tmp_path):
@@ -166,7 +167,7 @@ def test_labels_that_cannot_be_those_of_the_test_are_refused(text, expected, tmp
     path.write_text(text)
     with pytest.raises(InputError) as error:
         predict.load_labels(path, ["a", "b"])
-    assert str(error.value).startswith(f"{path}")
+    assert str(error.value).startswith(str(path))
     assert expected in str(error.value)
 
 
