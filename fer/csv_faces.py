@@ -14,6 +14,7 @@ from fer.faces import (
     EMOTIONS,
     NUM_NAMED,
     NUM_PIXELS,
+    USAGES,
     Faces,
     check_unique,
     find_emotion,
@@ -112,9 +113,9 @@ def split_fields(line, header):
         fields = [field.encode("latin-1") for field in fields]
     else:
         fields = line.split(header.separator.encode())
-    if len(fields) != header.num_columns:
+    if len(fields) != len(header.names):
         raise Fault(
-            f"expected {header.num_columns} columns, found {len(fields)}",
+            f"expected {len(header.names)} columns, found {len(fields)}",
             "give every column its name, and put quotes around a field with commas",
         )
     return fields
@@ -128,6 +129,8 @@ class Columns:
         self.rows, self.levels, self.labels = array("q"), bytearray(), array("q")
         self.ids, self.usages, self.renamed = [], [], {}
         self.number_seven = False
+        used = {*header.columns.values(), *(header.pixel_columns or ())}
+        self.others = [i for i in range(len(header.names)) if i not in used]
 
     def add(self, row, fields):
         """Add a row of the file, unless its class is left out.
@@ -136,6 +139,14 @@ class Columns:
             Fault: a field is not what its column promises.
         """
         columns = self.header.columns
+        for column in self.others:
+            if fields[column].strip().decode("latin-1") in USAGES:
+                # Left out it would train on the faces that it keeps for the test.
+                raise Fault(
+                    f"expected the column {shorten(self.header.names[column])} to be "
+                    f"called Usage, found {quote(fields[column])} in it",
+                    "correct its name, or delete it",
+                )
         label = None
         if "label" in columns:
             label = self.find_label(fields[columns["label"]])
@@ -270,7 +281,7 @@ def parse_unusual_pixels(field):
             values = np.fromstring(text, dtype=np.float64, sep=" ")
         except ValueError:
             values = None
-    if values is not None and len(values):
+    if values is not None and len(values) and np.isfinite(values).all():
         is_plain = not text.translate(None, PLAIN_NUMBERS)
         if is_plain and (values % 1 == 0).all() and values.max() < 1e9:
             return values.astype(np.int64)

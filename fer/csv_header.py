@@ -3,11 +3,12 @@
 import codecs
 import csv
 import dataclasses
+import difflib
 import functools
 import io
 import re
 
-from fer.command import InputError
+from fer.command import InputError, shorten
 from fer.faces import NUM_PIXELS, list_some
 
 # The contest says label and feature, Kaggle's two other files emotion and pixels. Of
@@ -33,14 +34,14 @@ class Header:
 
     Attributes:
         separator: of the fields of a line, one character.
-        num_columns: of every line.
+        names: of the columns, as they are written.
         columns: the number of the column, by role where the file has it: "label",
             "pixels", "usage", "id".
         pixel_columns: 2,304 numbers of columns where every pixel has its own, or None.
     """
 
     separator: str
-    num_columns: int
+    names: list
     columns: dict
     pixel_columns: list | None
 
@@ -105,8 +106,10 @@ def read_header(name, lines, needed):
     for separator, names in zip(separators, candidates, strict=True):
         columns, pixel_columns = find_columns(name, names, needed)
         if needed in columns or (needed == "pixels" and pixel_columns):
-            say_left_out(name, names, {*columns.values(), *(pixel_columns or ())})
-            return Header(separator, len(names), columns, pixel_columns), num_lines
+            used = {*columns.values(), *(pixel_columns or ())}
+            say_left_out(name, names, columns, used)
+            header = Header(separator, names, columns, pixel_columns)
+            return header, num_lines
     raise refuse_header(name, max(candidates, key=len), needed)
 
 
@@ -179,10 +182,23 @@ def find_pixel_columns(names):
     return None
 
 
-def say_left_out(name, names, used):
-    """Say in one line which columns nobody asked for."""
-    others = [names[i] or "without a name" for i in range(len(names)) if i not in used]
+def say_left_out(name, names, columns, used):
+    """Say in one line which columns nobody asked for.
+
+    Raises:
+        InputError: one of them is nearly called like one that is missing.
+    """
+    missing = [known for role in ROLES.keys() - columns.keys() for known in ROLES[role]]
+    others = [names[i] for i in range(len(names)) if i not in used]
+    for other in others:
+        close = difflib.get_close_matches(other.casefold(), missing, 1, cutoff=0.85)
+        if close:
+            raise InputError(
+                f"{name}: expected a column {close[0]}, found {shorten(other)}; "
+                "correct its name, or delete it"
+            )
     if others:
+        others = [shorten(other) if other else "without a name" for other in others]
         print(f"{name}: left out the columns {list_some(others)}")
 
 

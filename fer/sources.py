@@ -9,7 +9,7 @@ from fer import paths
 from fer.archives import open_table, split_path
 from fer.command import InputError
 from fer.csv_faces import read_csv
-from fer.faces import EMOTIONS, USAGES, Classes, describe_emotions
+from fer.faces import EMOTIONS, USAGES, Classes, describe_emotions, list_some
 from fer.folder_faces import read_folder
 
 # What is taken where a default file is missing: the same faces as others publish them.
@@ -61,11 +61,13 @@ def read(path, classes=None, needed="pixels", unique=False):
 def choose_training(path, faces):
     """The images and labels of what may train; prints the faces per emotion."""
     if faces.labels is None:
-        kind = "a training file with the columns label,feature"
+        kind, found = "a training file with the columns label,feature", "no labels"
         if path.is_dir():
             kind = f"folders named {', '.join(EMOTIONS)}"
+            folders = sorted(entry.name for entry in path.iterdir() if entry.is_dir())
+            found = list_some(folders) or "pictures outside of any"
         raise InputError(
-            f"{path}: expected {kind}, found no labels; faces without labels go to "
+            f"{path}: expected {kind}, found {found}; faces without labels go to "
             "predict.py --test"
         )
     if faces.usages is not None:
