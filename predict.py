@@ -14,7 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
-from fer import command, data
+from fer import command, data, sources
 from fer.command import InputError
 from fer.files import replacing
 from fer.paths import DEFAULT_MODELS, TEST_FACES
@@ -59,7 +59,7 @@ def build_parser():
         metavar="CSV",
         help="also write the probability of each emotion",
     )
-    data.add_ignore_flag(parser)
+    sources.add_ignore_flag(parser)
     return parser
 
 

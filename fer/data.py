@@ -5,28 +5,19 @@ Images are always uint8 of shape (n, 48, 48, 1) in [0, 255]; labels are integers
 `fer.sources` reads them.
 """
 
-import argparse
 import dataclasses
 import functools
-import hashlib
 from pathlib import Path
 
 import numpy as np
 
-from fer.archives import split_path
-from fer.command import InputError, fraction
-from fer.faces import (
-    EMOTIONS,
-    IMAGE_SIZE,
-    NUM_PIXELS,
-    USAGES,
-    Classes,
-    Faces,
-    find_usage,
-)
+from fer.command import InputError
+from fer.faces import EMOTIONS, IMAGE_SIZE, NUM_PIXELS, USAGES, Classes, Faces
+from fer.held_out import compute_fingerprint, count_copies, load_held_out
 from fer.sources import choose_test, choose_training, locate, print_emotions, read
 
-__all__ = ["EMOTIONS", "IMAGE_SIZE", "NUM_PIXELS", "USAGES", "Faces"]
+# What others take from here beside the functions below.
+__all__ = ["EMOTIONS", "IMAGE_SIZE", "NUM_PIXELS", "USAGES", "compute_fingerprint"]
 
 # The validation part is the same for every --seed, so that runs can be compared and
 # averaged.
@@ -67,19 +58,21 @@ def load_test_faces(path, ignore=()):
     Raises:
         InputError: naming file, row, what was expected, found and how to fix it.
     """
-    path = locate(path)
-    faces = choose_test(path, read(path, Classes(ignore), unique=True))
+    path, classes = locate(path), Classes(ignore)
+    faces = choose_test(path, read(path, classes, unique=True))
+    classes.check_met(path)
     if faces.labels is not None:
         print_emotions(faces.labels)
     return faces
 
 
-def load_labels(path, faces):
+def load_labels(path, faces, ignore=()):
     """Give test faces the labels that another source knows: id,label, or faces as well.
 
     Args:
         path: of the labels, in any form that the faces may have.
         faces: as `load_test_faces` returns them.
+        ignore: names of classes to leave out.
 
     Returns:
         The faces with labels, -1 where the source names none, and with its usages
@@ -89,13 +82,24 @@ def load_labels(path, faces):
         InputError: the source has no labels, an id that is not among the faces, or
             another face under an id.
     """
-    known = read(path, needed="label", unique=True)
+    known = read(path, Classes(ignore), needed="label", unique=True)
     if known.labels is None or (known.ids is None and known.images is None):
         raise InputError(
             f"{path}: expected the columns id,label, found no "
             f"{'labels' if known.labels is None else 'ids'}; add them"
         )
     known = choose_test(path, known)
+    rows = find_rows(path, known, faces)
+    labels, usages = np.full(len(faces.ids), -1), faces.usages
+    labels[rows] = known.labels
+    if usages is None and known.usages is not None:
+        found = dict(zip(rows, known.usages, strict=True))
+        usages = [found.get(row) for row in range(len(faces.ids))]
+    return dataclasses.replace(faces, labels=labels, usages=usages)
+
+
+def find_rows(path, known, faces):
+    """The rows of the test faces that another source is about, found by their ids."""
     rows = {identity: row for row, identity in enumerate(faces.ids)}
     strange = [identity for identity in known.ids if identity not in rows]
     if strange:
@@ -109,12 +113,7 @@ def load_labels(path, faces):
             f"{path}: expected the test faces, found others under the same ids; give "
             "the labels that belong to --test"
         )
-    labels, usages = np.full(len(faces.ids), -1), faces.usages
-    labels[rows] = known.labels
-    if usages is None and known.usages is not None:
-        found = dict(zip(rows, known.usages, strict=True))
-        usages = [found.get(row) for row in range(len(faces.ids))]
-    return dataclasses.replace(faces, labels=labels, usages=usages)
+    return rows
 
 
 @dataclasses.dataclass(frozen=True)
@@ -193,7 +192,7 @@ def load_split(train, validation, ignore=()):
     everything = read(path, classes)
     classes.check_met(path)
     images, labels = choose_training(path, everything)
-    if isinstance(validation, str):
+    if isinstance(validation, str | Path):
         held_out, source = load_held_out(path, everything, validation, ignore)
         copies = count_copies(held_out.images, images)
         print(
@@ -206,111 +205,9 @@ def load_split(train, validation, ignore=()):
     return Split(path, images, labels, *rows)
 
 
-def load_held_out(path, everything, validation, ignore):
-    """The validation faces of another source, and what a record says about it.
-
-    Args:
-        path: of the training faces.
-        everything: all faces there.
-        validation: a Usage of theirs, or the path of others.
-        ignore: names of classes to leave out.
-    """
-    source = {"path": str(path), "usage": validation}
-    if validation not in USAGES:
-        source = {"path": validation}
-        everything = read(validation, Classes(ignore))
-    if ignore:
-        source["ignore"] = list(ignore)
-    held_out = choose_held_out(everything, **source)
-    source["fingerprint"] = compute_fingerprint(held_out.images, held_out.labels)
-    return held_out, source
-
-
-def load_recorded_faces(source):
-    """Load the validation faces that a record names by path and fingerprint.
-
-    Args:
-        source: "validation_faces" of the record, as `Split.describe` writes it.
-
-    Returns:
-        Faces with labels.
-
-    Raises:
-        InputError: they are not there, or others than those of the run.
-    """
-    source = dict(source)
-    fingerprint = source.pop("fingerprint")
-    everything = read(source["path"], Classes(source.get("ignore", ())))
-    held_out = choose_held_out(everything, **source)
-    if compute_fingerprint(held_out.images, held_out.labels) != fingerprint:
-        raise InputError(
-            f"{source['path']}: expected the faces that the run was validated on, "
-            "found others; put the old ones back, or train anew"
-        )
-    return held_out
-
-
-def choose_held_out(faces, path, usage=None, ignore=()):
-    """Of a source's faces those to validate on: of one Usage, or as for a test."""
-    if faces.labels is None:
-        raise InputError(
-            f"{path}: expected labelled faces to validate on, found no labels; give "
-            "others to --validation"
-        )
-    if usage is None:
-        return choose_test(path, faces)
-    rows = faces.find_usages([usage]) if faces.usages is not None else []
-    if not rows:
-        raise InputError(
-            f"{path}: expected rows whose Usage is {usage}, found none; give a share "
-            "or a file to --validation"
-        )
-    return faces.take(rows)
-
-
-def validation_source(text):
-    """An argparse type: a share in [0, 1), a Usage, or the path of faces."""
-    try:
-        float(text)
-    except ValueError:
-        usage, exists = find_usage(text), split_path(text)[0].exists()
-        if usage is not None and (text in USAGES or not exists):
-            return usage
-        if exists:
-            return text
-        raise argparse.ArgumentTypeError(
-            "expected a share in [0, 1), a file or folder of faces, or a Usage such as "
-            f"PublicTest, found {text!r}"
-        ) from None
-    return fraction(text)
-
-
-def add_ignore_flag(parser):
-    """The flag by which a script is told which classes to leave out."""
-    parser.add_argument(
-        "--ignore",
-        nargs="+",
-        default=(),
-        metavar="NAME",
-        help="leave out the faces of these classes, such as contempt (default: none)",
-    )
-
-
 def make_targets(labels):
     """One-hot labels, float32 (n, 7)."""
     return np.eye(len(EMOTIONS), dtype="float32")[labels]
-
-
-def compute_fingerprint(images, labels):
-    """The sha256 by which a record names its faces: pixels, then labels."""
-    return hashlib.sha256(images.tobytes() + labels.tobytes()).hexdigest()
-
-
-def count_copies(images, others):
-    """How many of the images stand among the others, pixel by pixel."""
-    wanted = {image.tobytes() for image in images}
-    found = wanted.intersection(image.tobytes() for image in others)
-    return sum(image.tobytes() in found for image in images)
 
 
 def group_copies(images):

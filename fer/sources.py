@@ -114,3 +114,14 @@ def print_emotions(labels):
     """Print the faces per emotion, which shows labels in another order."""
     for line in describe_emotions(labels):
         print(line)
+
+
+def add_ignore_flag(parser):
+    """The flag by which a script is told which classes to leave out."""
+    parser.add_argument(
+        "--ignore",
+        nargs="+",
+        default=(),
+        metavar="NAME",
+        help="leave out the faces of these classes, such as contempt (default: none)",
+    )
