@@ -66,7 +66,7 @@ def load_record(path):
     """Read the record beside a checkpoint, <name>.json.
 
     Returns:
-        A dict as fer.training writes it, or None where there is no such file.
+        A dict as fer.run writes it, or None where there is no such file.
 
     Raises:
         InputError: the file is damaged.

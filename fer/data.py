@@ -6,7 +6,9 @@ Images are always uint8 of shape (n, 48, 48, 1) in [0, 255]; labels are integers
 
 import csv
 import dataclasses
+import functools
 import gzip
+import hashlib
 import zlib
 from pathlib import Path
 
@@ -418,3 +420,43 @@ def split(images, labels, fraction, seed):
         ) from error
     is_validation = np.isin(groups, held_out)
     return np.flatnonzero(~is_validation), np.flatnonzero(is_validation)
+
+
+# The validation part is the same for every --seed, so that runs can be compared and
+# averaged.
+SPLIT_SEED = 0
+
+
+@dataclasses.dataclass(frozen=True)
+class Split:
+    """The faces of a run, some of them held out.
+
+    Attributes:
+        images: uint8 (n, 48, 48, 1).
+        labels: int (n,).
+        train_rows, validation_rows: sorted int arrays that share no row.
+    """
+
+    images: np.ndarray
+    labels: np.ndarray
+    train_rows: np.ndarray
+    validation_rows: np.ndarray
+
+    @functools.cached_property
+    def train_images(self):
+        return self.images[self.train_rows]
+
+    def targets(self, rows):
+        """One-hot labels of some rows, float32 (n, 7)."""
+        return np.eye(len(EMOTIONS), dtype="float32")[self.labels[rows]]
+
+    @property
+    def fingerprint(self):
+        """The sha256 by which a record names its faces: pixels, then labels."""
+        return hashlib.sha256(self.images.tobytes() + self.labels.tobytes()).hexdigest()
+
+
+def load_split(path, validation):
+    """Load labelled faces and hold out a share of them as the validation part."""
+    images, labels = load_training_faces(path)
+    return Split(images, labels, *split(images, labels, validation, SPLIT_SEED))

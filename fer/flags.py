@@ -12,7 +12,7 @@ from fer.command import (
     positive_number,
     seed_number,
 )
-from fer.normalization import NORMALIZATIONS
+from fer.recipes import NORMALIZATIONS
 
 SCHEDULES = ("cosine", "constant")
 OPTIMIZERS = ("sgd", "adam")
