@@ -6,7 +6,8 @@
 Prints one table over all models, then one per model with the output shape, the
 parameters and the multiplications and additions of every layer, all in Markdown.
 How the operations are counted stands at the head of fer/complexity.py; multiply-adds
-are the products of weights and values in convolutional and dense layers.
+are the products of weights and values in convolutional and dense layers. A dash stands
+for what cannot be counted, since a layer's formula is not known there.
 """
 
 import time
@@ -87,10 +88,16 @@ def describe_model(label, model, checkpoint_bytes, rows):
         "layer": "total",
         "weighted_layers": dense.count_weighted_layers(model),
         **measure_size(model),
-        "multiplications": sum(row["multiplications"] for row in rows),
-        "additions": sum(row["additions"] for row in rows),
+        "multiplications": add_up(row["multiplications"] for row in rows),
+        "additions": add_up(row["additions"] for row in rows),
         "checkpoint_bytes": checkpoint_bytes,
     }
+
+
+def add_up(numbers):
+    """The sum, or None where one of the numbers is not known."""
+    numbers = list(numbers)
+    return None if None in numbers else sum(numbers)
 
 
 def measure_speed(model):
