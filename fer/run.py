@@ -23,6 +23,7 @@ import keras
 import pandas as pd
 
 from fer import checkpoints, complexity, figures, paths
+from fer.augmentation import RECORDED_NAMES
 from fer.callbacks import Progress, StateKeeper, StopOnNaN, StopOnSignal
 from fer.command import InputError
 from fer.files import locked, remove_leftovers, replacing
@@ -116,11 +117,18 @@ class Run:
         return self.keeper.is_finished()
 
     def announce(self, model):
-        """Say what is about to be trained on what, before the first epoch."""
+        """Say what is about to be trained on what, before the first epoch.
+
+        Raises:
+            InputError: `predict.py` would refuse the checkpoint of this model.
+        """
+        checkpoints.require_publishable(model)
         size = measure_size(model)
+        operations = size["multiply_adds"]
+        operations = "unknown" if operations is None else f"{operations:,}"
         self.header["network"] += (
             f", {size['parameters']:,} parameters ({size['trainable_parameters']:,} "
-            f"trainable), {size['multiply_adds']:,} multiply-adds a face"
+            f"trainable), {operations} multiply-adds a face"
         )
         for key, value in self.header.items():
             print(f"{key:9} {value}")
@@ -201,6 +209,7 @@ def describe_settings(build, recipe, options, fingerprint, precision):
         # What the name of the network stands for, until somebody edits its file.
         "layers": hashlib.sha256(build().to_json().encode()).hexdigest(),
         **dataclasses.asdict(recipe),
+        "augmentation": RECORDED_NAMES.get(recipe.augmentation, recipe.augmentation),
         "teachers": [checkpoints.compute_digest(path) for path in recipe.teachers],
     }
     # JSON knows only text as keys of an object, and no tuples.
@@ -325,7 +334,7 @@ def write_run(model, record, history, faces):
     checkpoint = run_file(name, ".keras")
     replaced = checkpoint.exists()
     with replacing(checkpoint) as temporary:
-        model.save(temporary)
+        checkpoints.save(model, temporary)
         if rows:
             reloaded = checkpoints.load_checkpoint(temporary)
             probabilities = checkpoints.predict(reloaded, faces.images[rows])
