@@ -166,6 +166,8 @@ def find_unpublishable(model):
             # Of functions without a name, which are refused in one line here.
             warnings.simplefilter("ignore", UserWarning)
             config = keras.saving.serialize_keras_object(model)
+        # What it is trained with is not published.
+        config.pop("compile_config", None)
         for layer in [*config["config"].get("layers", []), config]:
             found = find_foreign_object(layer)
             if found is not None:

@@ -197,10 +197,9 @@ class Processes:
 def watch(jobs, futures):
     """Show how far the runs are until all have ended or are given up."""
     with Live(auto_refresh=False) as live:
-        while True:
+        while going := [future for future in futures if not future.done()]:
+            concurrent.futures.wait(going, timeout=1)
             live.update(draw_table(jobs, futures), refresh=live.console.is_terminal)
-            if not concurrent.futures.wait(futures, timeout=1).not_done:
-                return
 
 
 def draw_table(jobs, futures):
