@@ -44,11 +44,11 @@ def train(build, recipe, options, fit=None):
     recipe = flags.override(recipe, options)
 
     # Identical pictures stay on one side, or validation would reward remembering.
-    faces = data.load_split(options.train, options.validation)
+    faces = data.load_split(options.train, options.validation, options.ignore)
 
     # Behind this door: one run a name, --resume to the bit, Ctrl-C, whole files.
     with open_run(build, recipe, options, faces) as run:
-        targets = faces.targets(faces.train_rows)
+        targets = faces.train_targets
         if recipe.teachers:
             # Before the seed is set: loading teachers draws random numbers.
             targets = distillation.soften(targets, recipe.teachers, faces)
@@ -85,16 +85,15 @@ def train(build, recipe, options, fit=None):
 
 def fit_epochs(model, batches, faces, run):
     """Run the epochs that are left, each followed by the validation faces."""
-    recipe, rows = run.recipe, faces.validation_rows
-    class_weight = None
+    recipe, validation, class_weight = run.recipe, None, None
+    if len(faces.validation_labels):
+        validation = faces.validation_images, faces.validation_targets
     if recipe.class_weights:
-        class_weight = weigh_classes(faces.labels[faces.train_rows])
+        class_weight = weigh_classes(faces.train_labels)
     with run.callbacks(batches) as callbacks:
         model.fit(
             batches,
-            validation_data=(faces.images[rows], faces.targets(rows))
-            if len(rows)
-            else None,
+            validation_data=validation,
             validation_batch_size=checkpoints.PREDICTION_BATCH_SIZE,
             class_weight=class_weight,
             initial_epoch=len(run.history),

@@ -149,23 +149,23 @@ def main():
             "--validation: expected a share above 0, found 0; the members are compared "
             "on the faces that they hold out"
         )
-    images, labels = data.load_training_faces(options.train)
-    fingerprint = checkpoints.compute_fingerprint(images, labels)
-    jobs.run_all(members, options.jobs, fingerprint)
+    faces = data.load_split(options.train, members[0].options.validation)
+    jobs.run_all(members, options.jobs, faces)
 
     models = [paths.run_file(member.name, ".keras") for member in members]
-    rows = checkpoints.require_held_out_rows(models, images, labels)
-    labels = labels[rows]
+    labels = faces.validation_labels
     probabilities = np.array(
         [
-            checkpoints.predict(checkpoints.load_checkpoint(path), images[rows])
+            checkpoints.predict(
+                checkpoints.load_checkpoint(path), faces.validation_images
+            )
             for path in models
         ]
     )
     growth = compute_growth(probabilities, labels)
     print("", *describe_growth(growth), sep="\n")
 
-    title = f"{options.name}: {len(rows):,} validation faces"
+    title = f"{options.name}: {len(labels):,} validation faces"
     path = paths.PLOTS / f"{options.name}_members.png"
     plot_growth(growth, title, path)
     print(f"wrote {path}")

@@ -112,24 +112,25 @@ def plan_run(cell, seed, options):
     return jobs.plan(train_cnn, arguments)
 
 
-def measure_run(record, history, images, labels):
+def measure_run(record, history, faces):
     """The numbers of one run, by the names of `MEASURES`.
 
     Args:
         record: of the run.
         history: its data frame, one row per epoch.
-        images, labels: all faces of --train.
+        faces: the Split of all runs.
     """
-    rows = record["validation_rows"]
     model = checkpoints.load_checkpoint(paths.run_file(record["name"], ".keras"))
-    predictions = checkpoints.predict(model, images[rows]).argmax(axis=1)
+    probabilities = checkpoints.predict(model, faces.validation_images)
     last = history.iloc[-1]
     return {
         "val_accuracy": record["val_accuracy"],
         "best_epoch": record["best_epoch"],
         "last_val_accuracy": last["val_accuracy"],
         "gap": last["accuracy"] - last["val_accuracy"],
-        "disgust_recall": compute_recall(labels[rows], predictions, DISGUST),
+        "disgust_recall": compute_recall(
+            faces.validation_labels, probabilities.argmax(axis=1), DISGUST
+        ),
     }
 
 
@@ -192,16 +193,15 @@ def plot_curves(experiments, histories, title, path):
 
 def main():
     options = build_parser().parse_args()
-    images, labels = data.load_training_faces(options.train)
-    fingerprint = checkpoints.compute_fingerprint(images, labels)
+    faces = data.load_split(options.train, 0.1)
     experiments = MAIN | (INGREDIENTS if options.ingredients else {})
     measurements, histories = grid.run_cells(
         list_cells(experiments),
         range(options.seeds),
         lambda cell, seed: plan_run(cell, seed, options),
-        lambda record, history: measure_run(record, history, images, labels),
+        lambda record, history: measure_run(record, history, faces),
         options.jobs,
-        fingerprint,
+        faces,
     )
 
     table = grid.summarize(measurements, Cell._fields, MEASURES)

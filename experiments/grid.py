@@ -62,7 +62,7 @@ def build_parser(description, name):
     return parser
 
 
-def run_cells(cells, seeds, plan, measure, num_workers, fingerprint):
+def run_cells(cells, seeds, plan, measure, num_workers, faces):
     """Train every cell with every seed, then measure every run.
 
     Args:
@@ -72,7 +72,7 @@ def run_cells(cells, seeds, plan, measure, num_workers, fingerprint):
         measure: function from a record and a history, a data frame with a row per
             epoch, to a dict of numbers.
         num_workers: runs at a time.
-        fingerprint: of the faces.
+        faces: the Split of all runs.
 
     Returns:
         Data frame with the columns of a cell, seed and those numbers, a row per run,
@@ -81,7 +81,7 @@ def run_cells(cells, seeds, plan, measure, num_workers, fingerprint):
     # Seed by seed, so that an unfinished experiment has every cell before the spread.
     todo = [(cell, seed) for seed in seeds for cell in cells]
     records = jobs.run_all(
-        [plan(cell, seed) for cell, seed in todo], num_workers, fingerprint
+        [plan(cell, seed) for cell, seed in todo], num_workers, faces
     )
     measurements = []
     histories = {cell: [] for cell in cells}

@@ -83,7 +83,7 @@ def fit(model, batches, faces, run):
         faces: the Split of the run.
         run: the Run, with a SemiSupervisedRecipe.
     """
-    recipe, rows = run.recipe, faces.validation_rows
+    recipe = run.recipe
     labelled, unlabelled = choose_labelled(faces, recipe.labelled, batches.seed)
     print(f"labels    of {len(labelled):,} faces, {recipe.method}")
     with run.callbacks(batches) as around:
@@ -95,8 +95,8 @@ def fit(model, batches, faces, run):
             callbacks.on_epoch_begin(epoch)
             logs = learner.train_epoch(recipe, epoch)
             scores = model.evaluate(
-                faces.images[rows],
-                faces.targets(rows),
+                faces.validation_images,
+                faces.validation_targets,
                 batch_size=checkpoints.PREDICTION_BATCH_SIZE,
                 verbose=0,
                 callbacks=around[-1:],
@@ -156,7 +156,7 @@ class Learner:
 
     def make_supervised(self, steps, recipe):
         """The batches of faces with labels: faces, targets and weights."""
-        targets = self.faces.targets(self.labelled)
+        targets = self.make_targets(self.labelled)
         return self.make_batches(self.labelled, targets, steps)
 
     def make_self_training(self, steps, recipe):
@@ -166,7 +166,7 @@ class Learner:
             recipe.threshold,
         )
         self.note(self.unlabelled, pseudo_labels, sure)
-        targets = [self.faces.targets(self.labelled), pseudo_labels[sure]]
+        targets = [self.make_targets(self.labelled), pseudo_labels[sure]]
         rows = np.concatenate([self.labelled, self.unlabelled[sure]])
         return self.make_batches(rows, np.concatenate(targets), steps)
 
@@ -183,7 +183,7 @@ class Learner:
             weak = self.change(WEAK, rows, step, WEAKLY)
             strong = self.change(STRONG, rows, step, STRONGLY)
             faces = self.change(self.batches.generator, labelled, step, LABELLED)
-            return (faces, self.faces.targets(labelled)), rows, weak, strong
+            return (faces, self.make_targets(labelled)), rows, weak, strong
 
         for labelled, rows, weak, strong in compute_ahead(draw, steps):
             # Not `predict`, which would set up a data pipeline for every step.
@@ -202,6 +202,10 @@ class Learner:
             return faces, targets[places], np.ones(len(places), "float32")
 
         return compute_ahead(draw, steps)
+
+    def make_targets(self, rows):
+        """One-hot labels of some rows."""
+        return data.make_targets(self.faces.labels[rows])
 
     def draw_places(self, rows, size, step):
         """Which of the rows a step takes."""

@@ -301,14 +301,14 @@ def main():
         train(*read_run(cells[0], options.seed, options), fit)
         return
 
-    faces = data.load_split(options.train, 0)
+    faces = data.load_split(options.train, 0.1)
     measurements, histories = grid.run_cells(
         cells,
         range(options.seed, options.seed + options.seeds),
         lambda cell, seed: plan_run(cell, seed, options),
         measure_run,
         options.jobs,
-        faces.fingerprint,
+        faces,
     )
     table = grid.summarize(add_gain(measurements), Cell._fields, MEASURES)
     grid.publish_table(table, describe(table), options.name)

@@ -57,7 +57,6 @@ def build_parser():
 def time_plain(train, epochs):
     """Seconds of every epoch of the plain script."""
     faces = data.load_split(train, 0.1)
-    rows = faces.validation_rows
     network = NETWORKS[NETWORK]
     model = network.build_cnn()
     model.compile("adam", "categorical_crossentropy", metrics=["accuracy"])
@@ -66,10 +65,10 @@ def time_plain(train, epochs):
     model.fit(
         generator.flow(
             faces.train_images,
-            faces.targets(faces.train_rows),
+            faces.train_targets,
             batch_size=network.CNN_RECIPE.batch_size,
         ),
-        validation_data=(faces.images[rows], faces.targets(rows)),
+        validation_data=(faces.validation_images, faces.validation_targets),
         epochs=epochs,
         verbose=0,
         callbacks=[clock],

@@ -12,7 +12,7 @@ import numpy as np
 from fer import checkpoint_safety
 from fer.augmentation import FaceGenerator
 from fer.command import InputError
-from fer.data import EMOTIONS, IMAGE_SIZE
+from fer.data import EMOTIONS, IMAGE_SIZE, compute_fingerprint
 
 # Faces per step of a prediction: enough to keep two cores busy, 100 MB of activations.
 PREDICTION_BATCH_SIZE = 256
@@ -251,11 +251,6 @@ def require_held_out_rows(paths, images, labels):
             "take some that train_cnn.py made from the same --train"
         )
     return rows
-
-
-def compute_fingerprint(images, labels):
-    """The sha256 by which a record names its faces: pixels, then labels."""
-    return hashlib.sha256(images.tobytes() + labels.tobytes()).hexdigest()
 
 
 def compute_digest(path):

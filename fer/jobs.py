@@ -45,17 +45,17 @@ class Job:
     def name(self):
         return self.options.name
 
-    def find_record(self, fingerprint):
+    def find_record(self, faces):
         """The record of exactly this run on these faces, or None if it is unfinished.
 
         Args:
-            fingerprint: of the faces, as `fer.data.Split` gives it.
+            faces: the Split of all runs.
         """
         settings = describe_settings(
             self.build,
             flags.override(self.recipe, self.options),
             self.options,
-            fingerprint,
+            faces,
             choose_precision(self.options.precision)[0],
         )
         return load_finished_record(self.name, settings)
@@ -85,7 +85,7 @@ def add_jobs_flag(parser):
     )
 
 
-def run_all(jobs, num_workers, fingerprint):
+def run_all(jobs, num_workers, faces):
     """Make every run that is not finished, `num_workers` at a time.
 
     A signal stops all of them as it would stop one, and a run that fails the others;
@@ -97,7 +97,7 @@ def run_all(jobs, num_workers, fingerprint):
     Raises:
         InputError: a run refused its input.
     """
-    unfinished = [job for job in jobs if job.find_record(fingerprint) is None]
+    unfinished = [job for job in jobs if job.find_record(faces) is None]
     print(f"{len(jobs) - len(unfinished)} of {len(jobs)} runs are finished", flush=True)
     if num_workers > count_cores():
         print(f"warning: {num_workers} jobs share {count_cores()} cores")

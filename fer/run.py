@@ -80,9 +80,7 @@ class Run:
         self.recipe = recipe
         self.name = options.name
         self.precision, reason = choose_precision(options.precision)
-        self.settings = describe_settings(
-            build, recipe, options, faces.fingerprint, self.precision
-        )
+        self.settings = describe_settings(build, recipe, options, faces, self.precision)
         saved = find_state(self.name, self.settings, recipe, options.resume)
         # Not among the settings: they tell how a run was made, not what it computes.
         origin = saved[1].get("origin", {}) if saved else describe_origin()
@@ -96,7 +94,7 @@ class Run:
             "run": f"{self.name} -> {run_file(self.name, '.keras')}",
             "network": options.network,
             "faces": f"{len(faces.train_rows):,} to train on, "
-            f"{len(faces.validation_rows):,} to validate on, from {options.train}",
+            f"{len(faces.validation_labels):,} to validate on, from {faces.path}",
             "recipe": ", ".join(
                 f"{key} {value}"
                 for key, value in dataclasses.asdict(recipe).items()
@@ -106,7 +104,7 @@ class Run:
             "backend": f"Keras {keras.__version__} on {keras.config.backend()}, "
             f"seed {options.seed}",
         }
-        self.train = str(options.train)
+        self.train = str(faces.path)
 
     @property
     def history(self):
@@ -190,21 +188,29 @@ class Run:
             "best_epoch": self.keeper.best_epoch(),
             "val_accuracy": None,
             "kept": "best validation accuracy"
-            if len(faces.validation_rows)
+            if len(faces.validation_labels)
             else "last epoch",
             **measure_speed(history, num_faces),
             "versions": read_versions(),
-            "validation_rows": faces.validation_rows.tolist(),
+            **faces.describe(),
         }
 
 
-def describe_settings(build, recipe, options, fingerprint, precision):
-    """All that decides what a run computes, as JSON gives it back."""
+def describe_settings(build, recipe, options, faces, precision):
+    """All that decides what a run computes, as JSON gives it back.
+
+    Args:
+        build, recipe, options: as `open_run` has them.
+        faces: the Split of the run.
+        precision: a Keras dtype policy.
+    """
     settings = {
         "network": options.network,
         "seed": options.seed,
-        "validation": options.validation,
-        "faces": fingerprint,
+        "validation": faces.source["fingerprint"]
+        if faces.source
+        else options.validation,
+        "faces": faces.fingerprint,
         "precision": precision,
         # What the name of the network stands for, until somebody edits its file.
         "layers": hashlib.sha256(build().to_json().encode()).hexdigest(),
@@ -330,16 +336,16 @@ def read_versions():
 
 def write_run(model, record, history, faces):
     """Write the files of a finished run, each beside its old one and then renamed."""
-    name, rows = record["name"], record["validation_rows"]
+    name, has_validation = record["name"], len(faces.validation_labels)
     checkpoint = run_file(name, ".keras")
     replaced = checkpoint.exists()
     with replacing(checkpoint) as temporary:
         checkpoints.save(model, temporary)
-        if rows:
+        if has_validation:
             reloaded = checkpoints.load_checkpoint(temporary)
-            probabilities = checkpoints.predict(reloaded, faces.images[rows])
+            probabilities = checkpoints.predict(reloaded, faces.validation_images)
             record["val_accuracy"] = checkpoints.compute_accuracy(
-                probabilities, faces.labels[rows]
+                probabilities, faces.validation_labels
             )
     with replacing(run_file(name, ".csv")) as temporary:
         tabulate(history).to_csv(temporary, index=False, float_format="%.6g")
@@ -348,7 +354,7 @@ def write_run(model, record, history, faces):
     draw_history(record, history)
 
     result = f"epoch {record['best_epoch']} ({record['kept']})"
-    if rows:
+    if has_validation:
         result += f", validation accuracy {record['val_accuracy']:.4f}"
     print(f"{result}, {record['minutes']:.1f} minutes")
     print(f"{'replaced' if replaced else 'wrote'} {checkpoint}; next:")

@@ -28,12 +28,17 @@ def member(tmp_path, monkeypatch):
     arguments += ["--precision", "float32"]
     build, recipe, options = train_cnn.read_flags(arguments)
     recipe = flags.override(recipe, options)
-    settings = describe_settings(build, recipe, options, "abc", "float32")
+    settings = describe_settings(build, recipe, options, split("abc"), "float32")
     folder = tmp_path / "checkpoints"
     folder.mkdir()
     (folder / "member.keras").touch()
     (folder / "member.json").write_text(json.dumps({"settings": settings}))
     return arguments
+
+
+def split(fingerprint):
+    """What a run is told about faces, without any."""
+    return argparse.Namespace(fingerprint=fingerprint, source=None)
 
 
 def plan(arguments):
@@ -47,23 +52,23 @@ def test_a_run_becomes_a_command_that_resumes(member):
 
 
 def test_a_finished_run_is_recognized_by_its_settings(member):
-    assert plan(member).find_record("abc")["settings"]["faces"] == "abc"
-    assert plan(member).find_record("other faces") is None
+    assert plan(member).find_record(split("abc"))["settings"]["faces"] == "abc"
+    assert plan(member).find_record(split("other faces")) is None
     for change in (["--seed", "1"], ["--epochs", "3"], ["--name", "other"]):
-        assert plan(member + change).find_record("abc") is None, change
-    assert plan([*member, "--class-weights"]).find_record("abc") is None
+        assert plan(member + change).find_record(split("abc")) is None, change
+    assert plan([*member, "--class-weights"]).find_record(split("abc")) is None
     _, recipe, options = train_cnn.read_flags(member)
-    assert jobs.Job([], build_tiny, recipe, options).find_record("abc") is None
+    assert jobs.Job([], build_tiny, recipe, options).find_record(split("abc")) is None
 
 
 def test_a_record_without_its_checkpoint_is_no_finished_run(member, tmp_path):
     (tmp_path / "checkpoints/member.keras").unlink()
-    assert plan(member).find_record("abc") is None
+    assert plan(member).find_record(split("abc")) is None
 
 
 def test_a_finished_run_starts_no_process(member, monkeypatch, capsys):
     monkeypatch.setattr(subprocess, "Popen", lambda *_, **__: pytest.fail("started"))
-    [record] = jobs.run_all([plan(member)], 1, "abc")
+    [record] = jobs.run_all([plan(member)], 1, split("abc"))
     assert record["settings"]["faces"] == "abc"
     assert "1 of 1 runs are finished" in capsys.readouterr().out
 
@@ -75,7 +80,7 @@ class Script(jobs.Job):
         command = ["-c", f"name = {name!r}\n{lines}"]
         super().__init__(command, None, None, argparse.Namespace(name=name))
 
-    def find_record(self, fingerprint):
+    def find_record(self, faces):
         return None
 
 
@@ -210,7 +215,7 @@ def test_the_table_names_what_runs(folder):
 def test_cells_are_trained_seed_by_seed_and_then_measured(folder, monkeypatch):
     done = []
 
-    def run_all(planned, num_workers, fingerprint):
+    def run_all(planned, num_workers, faces):
         done.extend(planned)
         for name in planned:
             loss = f"epoch,loss\n1,{name[-1]}\n"

@@ -33,7 +33,7 @@ def faces(drawn):
 
 def make_batches(faces, batch_size=32):
     generator = FaceGenerator(**AUGMENTATIONS["flip"])
-    targets = faces.targets(faces.train_rows)
+    targets = faces.train_targets
     return AugmentedFaces(faces.train_images, targets, batch_size, generator, seed=3)
 
 
@@ -210,7 +210,7 @@ def test_self_training_shows_labelled_and_sure_faces_equally_often(faces, rows):
     # As many steps as it takes to see each of them 32 times, batch by batch.
     batches = learner.make_self_training(range(num_pool), TINY)
     shown = np.concatenate([targets for _, targets, _ in batches])
-    expected = faces.targets(labelled).sum(axis=0) + 3 * np.eye(7)[3]
+    expected = data.make_targets(faces.labels[labelled]).sum(axis=0) + 3 * np.eye(7)[3]
     np.testing.assert_array_equal(shown.sum(axis=0), 32 * expected)
 
 
