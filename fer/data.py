@@ -168,6 +168,11 @@ class Split:
     def validation_targets(self):
         return make_targets(self.validation_labels)
 
+    @functools.cached_property
+    def fingerprint(self):
+        """The sha256 by which a record names its faces."""
+        return compute_fingerprint(self.images, self.labels)
+
     def describe(self):
         """What a record says about the validation faces, for `load_recorded_faces`."""
         rows = {"validation_rows": self.validation_rows.tolist()}

@@ -12,7 +12,10 @@ from fer.command import (
     positive_number,
     seed_number,
 )
-from fer.normalization import NORMALIZATIONS
+from fer.held_out import validation_source
+from fer.paths import TRAIN_FACES
+from fer.recipes import NORMALIZATIONS
+from fer.sources import add_ignore_flag
 
 SCHEDULES = ("cosine", "constant")
 OPTIMIZERS = ("sgd", "adam")
@@ -23,7 +26,7 @@ def add_train_flag(parser):
     """The flag by which every script is told its labelled faces."""
     parser.add_argument(
         "--train",
-        default="data/train.csv",
+        default=TRAIN_FACES,
         metavar="PATH",
         help="labelled faces: a CSV file or a folder (default: %(default)s)",
     )
@@ -45,6 +48,7 @@ def build_parser(description, name, network_names, recipe):
     parser = new_parser(description)
     add = parser.add_argument
     add_train_flag(parser)
+    add_ignore_flag(parser)
     add(
         "--network",
         default=network_names[0],
@@ -109,11 +113,12 @@ def build_parser(description, name, network_names, recipe):
     )
     add(
         "--validation",
-        type=fraction,
+        type=validation_source,
         default=0.1,
-        metavar="FRACTION",
-        help="share of the faces held out to choose the best epoch; 0 trains on every "
-        "row and keeps the last epoch (default: %(default)s)",
+        metavar="SHARE|PATH|USAGE",
+        help="faces that choose the best epoch: a share of --train that is held out, "
+        "other labelled faces, or a Usage of the same file such as PublicTest; 0 keeps "
+        "the last epoch of a training on every row (default: %(default)s)",
     )
     add(
         "--precision",
