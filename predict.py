@@ -9,15 +9,13 @@ two minutes with --tta.
     python predict.py pretrained/*.keras --tta --labels public_labels.csv
 """
 
-import csv
 from pathlib import Path
 
 import numpy as np
 
 from fer import command, data, sources
-from fer.command import InputError
-from fer.files import replacing
-from fer.paths import DEFAULT_MODELS, TEST_FACES
+from fer.files import write_table
+from fer.paths import DEFAULT_MODELS, TEST_FACES, choose_models
 
 
 def build_parser():
@@ -63,25 +61,6 @@ def build_parser():
     return parser
 
 
-def choose_models(models):
-    """The checkpoints named, or the default one; refuses what is not there."""
-    for model in models:
-        if not model.is_file():
-            raise InputError(
-                f"{model}: expected a checkpoint, found no such file; train one with "
-                "train_cnn.py"
-            )
-    if models:
-        return models
-    for model in DEFAULT_MODELS:
-        if model.exists():
-            return [model]
-    raise InputError(
-        f"no MODEL named, and neither {DEFAULT_MODELS[0]} nor {DEFAULT_MODELS[1]} "
-        "exists; train one with train_cnn.py"
-    )
-
-
 def load_faces(options):
     """The faces to predict, with the labels that the flags name."""
     faces = data.load_test_faces(options.test, options.ignore)
@@ -101,14 +80,6 @@ def predict(paths, images, tta):
         print(f"predicting {len(images):,} faces with {path}", flush=True)
         members.append(checkpoints.predict(model, images, tta))
     return np.mean(members, axis=0)
-
-
-def write_table(path, header, rows):
-    """Write a CSV file, whole or not at all."""
-    with replacing(path) as temporary, open(temporary, "w", encoding="utf-8") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(header)
-        writer.writerows(rows)
 
 
 def print_counts(predictions):

@@ -8,13 +8,32 @@ import math
 import cv2
 import numpy as np
 
-from fer.data import IMAGE_SIZE
+from fer.detection import find_faces
+from fer.faces import IMAGE_SIZE
+from fer.recognition import Cuts
 
 # x and y, in the 48x48 frame, of the eyes, the tip of the nose and the corners of the
 # mouth: the medians that experiments/measure_landmarks.py finds in FER2013.
 PLACES = np.array(
     [(15.0, 18.3), (32.4, 18.1), (23.4, 28.5), (17.0, 35.6), (31.1, 35.4)]
 )
+
+
+def cut_faces(detector, picture):
+    """Find the faces of a picture and cut them out.
+
+    Args:
+        detector: of fer.detection.load_detector.
+        picture: uint8 (height, width, 3), RGB.
+
+    Returns:
+        `Cuts`, the largest face first.
+    """
+    found = find_faces(detector, picture)
+    grey = cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY)
+    faces = [cut_face(grey, compute_frame(points)) for points in found.points]
+    images = np.array(faces, dtype=np.uint8).reshape(-1, IMAGE_SIZE, IMAGE_SIZE, 1)
+    return Cuts(found.boxes, found.scores, images)
 
 
 def compute_frame(points):
