@@ -17,6 +17,21 @@ def run_file(name, suffix):
     return CHECKPOINTS / f"{name}{suffix}"
 
 
+def find_default_model():
+    """The checkpoint of a script that is given none.
+
+    Raises:
+        InputError: there is none.
+    """
+    for model in DEFAULT_MODELS:
+        if model.exists():
+            return model
+    raise InputError(
+        f"no MODEL named, and neither {DEFAULT_MODELS[0]} nor {DEFAULT_MODELS[1]} "
+        "exists; train one with train_cnn.py"
+    )
+
+
 def choose_models(models):
     """The checkpoints named, or the default one; refuses what is not there."""
     for model in models:
@@ -25,12 +40,4 @@ def choose_models(models):
                 f"{model}: expected a checkpoint, found no such file; train one with "
                 "train_cnn.py"
             )
-    if models:
-        return models
-    for model in DEFAULT_MODELS:
-        if model.exists():
-            return [model]
-    raise InputError(
-        f"no MODEL named, and neither {DEFAULT_MODELS[0]} nor {DEFAULT_MODELS[1]} "
-        "exists; train one with train_cnn.py"
-    )
+    return models or [find_default_model()]

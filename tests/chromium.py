@@ -138,7 +138,10 @@ def open_chromium(profile, *flags):
     os.close(browser_in)
     os.close(browser_out)
     try:
-        with os.fdopen(to_browser, "wb") as write, os.fdopen(from_browser, "rb") as read:
+        with (
+            os.fdopen(to_browser, "wb") as write,
+            os.fdopen(from_browser, "rb") as read,
+        ):
             yield Chromium(write, read)
     finally:
         process.terminate()
