@@ -1,5 +1,6 @@
 """Figures: finished arrays and a path in, a PNG out; nothing here knows Keras."""
 
+import dataclasses
 from pathlib import Path
 
 import matplotlib
@@ -7,18 +8,34 @@ import matplotlib
 matplotlib.use("Agg")
 
 import matplotlib.pyplot as plt  # noqa: E402
+import numpy as np  # noqa: E402
 import pandas as pd  # noqa: E402
 
+from fer import paths  # noqa: E402
 from fer.command import InputError  # noqa: E402
+from fer.data import EMOTIONS  # noqa: E402
 from fer.files import replacing  # noqa: E402
 
-TRAINING_COLOR = "tab:blue"
-VALIDATION_COLOR = "tab:red"
+# Okabe & Ito's, which the color-blind tell apart; in grey, style and mark do.
+COLORS = ("#0072B2", "#D55E00", "#000000", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
+LINE_STYLES = ("-", "--", "-.", ":", (0, (8, 2, 1, 2, 1, 2)))
+MARKERS = "osD^vP"
 # 150 dots per inch stay sharp in print at the figures' sizes of 5 to 10 inches.
 DPI = 150
 # What a figure counts where no face is known to be new to the model.
 ALL_FACES = "all faces, also those trained on"
 SUFFIXES = (".png", ".pdf", ".svg")
+# Measures of a sheet of tiles in inches, and tiles of a line.
+SHEET_WIDTH = 10.5
+MOST_COLUMNS = 16
+LARGEST_TILE = 1.4
+TILE_GAP = 0.06
+BLOCK_GAP = 0.3
+CAPTION_HEIGHT = 0.17
+HEADING_HEIGHT = 0.3
+TITLE_HEIGHT = 0.5
+MARGIN = 0.15
+BAR_WIDTH = 0.6
 
 
 def choose_path(output, checkpoint, figure):
@@ -32,7 +49,7 @@ def choose_path(output, checkpoint, figure):
     Raises:
         InputError: matplotlib cannot write files of that kind.
     """
-    return check_path(output or f"plots/{Path(checkpoint).stem}_{figure}.png")
+    return check_path(output or paths.PLOTS / f"{Path(checkpoint).stem}_{figure}.png")
 
 
 def check_path(path):
@@ -60,44 +77,83 @@ def plot_history(history, title, path):
         history: data frame with the columns epoch, accuracy, loss and, where there
             was a validation part, val_accuracy and val_loss.
         title: of the figure.
-        path: of the PNG.
+        path: of the picture.
     """
-    has_validation = history["val_accuracy"].notna().any()
-    figure, panels = plt.subplots(1, 2, figsize=(10, 4), layout="constrained")
-    for panel, quantity in zip(panels, ("loss", "accuracy"), strict=True):
-        # Markers keep short runs visible; the line styles tell the two apart in grey.
-        style = {"marker": "o", "markersize": 3}
-        panel.plot(
-            history["epoch"],
-            history[quantity],
-            color=TRAINING_COLOR,
-            label="training (augmented faces)",
-            **style,
-        )
-        if has_validation:
-            panel.plot(
-                history["epoch"],
-                history[f"val_{quantity}"],
-                color=VALIDATION_COLOR,
-                linestyle="--",
-                label="validation",
-                **style,
-            )
-            best = history.loc[history["val_accuracy"].idxmax()]
-            panel.axvline(best["epoch"], color="0.6", linewidth=1, linestyle=":")
-            panel.annotate(
-                f"best epoch {best['epoch']:.0f}\n{best[f'val_{quantity}']:.3f}",
-                (best["epoch"], best[f"val_{quantity}"]),
-                xytext=(-8, -55 if quantity == "accuracy" else 25),
-                textcoords="offset points",
-                horizontalalignment="right",
-            )
-        panel.set_xlabel("epoch")
-        panel.set_ylabel(quantity)
+    plot_histories([("", history)], path, ("loss", "accuracy"), title)
+
+
+def plot_histories(histories, path, quantities=("accuracy",), title=None):
+    """Draw the curves of runs: validation strong, with a mark at the best epoch.
+
+    Training is drawn faintly in the same style. Its faces are augmented and dropout
+    is on while they are counted, so that it may lie below validation.
+
+    Args:
+        histories: list of (name of a run, data frame with the columns epoch,
+            val_accuracy, NaN without a validation part, and, for every quantity Q, Q
+            and val_Q).
+        path: of the picture.
+        quantities: what to draw, a panel each.
+        title: of the figure.
+    """
+    width = 8 if len(quantities) == 1 else 5 * len(quantities)
+    figure, panels = plt.subplots(
+        1, len(quantities), figsize=(width, 5), layout="constrained", squeeze=False
+    )
+    is_alone = len(histories) == 1
+    for panel, quantity in zip(panels.flat, quantities, strict=True):
+        for i, (name, history) in enumerate(histories):
+            draw_run(panel, history, quantity, name, i, is_alone)
+        hint = "" if is_alone else " (strong: validation, faint: training)"
+        panel.set(xlabel="epoch", ylabel=f"{quantity}{hint}")
+        panel.xaxis.get_major_locator().set_params(integer=True, min_n_ticks=1)
         panel.grid(alpha=0.3)
-        panel.legend()
+        # Below the curves wherever they go.
+        panel.legend(
+            loc="upper center",
+            bbox_to_anchor=(0.5, -0.12),
+            ncols=2,
+            handlelength=4,
+            frameon=False,
+        )
     figure.suptitle(title)
     save_figure(figure, path)
+
+
+def draw_run(panel, history, quantity, name, number, is_alone):
+    """Draw one quantity of one run, in the style that belongs to its number."""
+    prefix = f"{name}: " if name else ""
+    style = {
+        "color": COLORS[number % len(COLORS)],
+        "linestyle": LINE_STYLES[number % len(LINE_STYLES)],
+        "marker": MARKERS[number % len(MARKERS)],
+    }
+    has_validation = history["val_accuracy"].notna().any()
+    panel.plot(
+        history["epoch"],
+        history[quantity],
+        alpha=0.4,
+        linewidth=1,
+        # Keeps a run of one epoch visible.
+        markevery=[-1],
+        markersize=3,
+        # Of several runs the axis says so for all.
+        label=f"{prefix}training" if is_alone or not has_validation else None,
+        **style,
+    )
+    if has_validation:
+        best = history["val_accuracy"].argmax()
+        value = history[f"val_{quantity}"].iloc[best]
+        panel.plot(
+            history["epoch"],
+            history[f"val_{quantity}"],
+            linewidth=2,
+            markevery=[best],
+            markersize=8,
+            label=f"{prefix}validation, {value:.4f} in epoch "
+            f"{history['epoch'].iloc[best]:.0f}",
+            **style,
+        )
 
 
 def plot_band(panel, histories, quantity, color, line_style, label):
@@ -108,3 +164,185 @@ def plot_band(panel, histories, quantity, color, line_style, label):
     style = {"color": color, "linestyle": line_style, "marker": "o", "markersize": 2}
     panel.plot(means.index, means, label=label, **style)
     panel.fill_between(means.index, seeds.min(), seeds.max(), color=color, alpha=0.15)
+
+
+def plot_confusions(confusions, title, path):
+    """Draw confusion matrices side by side, shares of the row with counts below.
+
+    Args:
+        confusions: dict from the title of a panel to int (7, 7), as
+            `fer.measures.compute_confusion` counts them.
+        title: of the figure.
+        path: of the picture.
+    """
+    number = len(confusions)
+    figure, panels = plt.subplots(
+        1,
+        number,
+        figsize=(5.2 * number + 0.8, 5.4),
+        layout="constrained",
+        squeeze=False,
+    )
+    ticks = range(len(EMOTIONS))
+    for panel, (name, counts) in zip(panels[0], confusions.items(), strict=True):
+        shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
+        image = panel.imshow(shares, cmap="Blues", vmin=0, vmax=1)
+        for (true, given), share in np.ndenumerate(shares):
+            text = f"{100 * share:.0f} %\n{counts[true, given]:,}"
+            panel.text(
+                given,
+                true,
+                # Of an emotion without faces no share is known.
+                text if counts[true].any() else "–",
+                color="white" if share > 0.6 else "black",
+                fontsize=8,
+                ha="center",
+                va="center",
+            )
+        panel.set_xticks(
+            ticks, EMOTIONS, rotation=45, ha="right", rotation_mode="anchor"
+        )
+        panel.set_yticks(ticks, EMOTIONS)
+        panel.set(title=name, xlabel="emotion given by the model")
+    panels[0, 0].set_ylabel("true emotion")
+    figure.colorbar(image, ax=panels, label="share of the true emotion", shrink=0.8)
+    figure.suptitle(title)
+    save_figure(figure, path)
+
+
+def plot_calibration(calibration, title, path):
+    """Draw how often answers of each probability are right (a reliability diagram).
+
+    Args:
+        calibration: as `fer.measures.compute_calibration` returns it.
+        title: of the figure.
+        path: of the picture.
+    """
+    figure, (panel, faces) = plt.subplots(
+        2,
+        1,
+        figsize=(5, 6),
+        layout="constrained",
+        sharex=True,
+        height_ratios=(3, 1),
+    )
+    edges = np.linspace(0, 1, len(calibration.count) + 1)
+    place = {"x": edges[:-1], "width": edges[1], "align": "edge", "edgecolor": "white"}
+    panel.plot((0, 1), (0, 1), "--", color="0.4", label="as often as it says")
+    panel.bar(
+        height=calibration.accuracy, color=COLORS[0], label="right answers", **place
+    )
+    panel.plot(
+        calibration.confidence,
+        calibration.accuracy,
+        "o",
+        color=COLORS[1],
+        label="at the mean probability of a bin",
+    )
+    panel.set(ylabel="share of right answers", ylim=(0, 1), xlim=(0, 1))
+    panel.set_title(f"expected calibration error {calibration.error:.3f}", fontsize=10)
+    panel.legend(loc="upper left", fontsize="small")
+    faces.bar(height=calibration.count, color="0.6", **place)
+    faces.set(xlabel="probability of the likeliest emotion", ylabel="faces")
+    for axes in (panel, faces):
+        axes.grid(alpha=0.3)
+        axes.set_axisbelow(True)
+    figure.suptitle(title)
+    save_figure(figure, path)
+
+
+@dataclasses.dataclass
+class Tiles:
+    """Pictures beside one another under a heading, wrapped where they do not fit.
+
+    Attributes:
+        heading: a text.
+        pictures: numbers (n, height, width), or RGB (n, height, width, 3) in [0, 1].
+        captions: n texts above the pictures, or None.
+        colors: the colour map of numbers.
+        limits: the numbers that get its first and its last colour.
+        bar: the label of the colour bar; None for no bar.
+    """
+
+    heading: str
+    pictures: np.ndarray
+    captions: list | None = None
+    colors: str = "gray"
+    limits: tuple = (0, 255)
+    bar: str | None = None
+
+    def measure(self, width):
+        """Columns, and the distance of tiles across and down, to fill a width."""
+        columns = min(len(self.pictures), MOST_COLUMNS)
+        across = min(width / columns, LARGEST_TILE)
+        return columns, across, across + (CAPTION_HEIGHT if self.captions else 0)
+
+    def measure_size(self, width):
+        """The width and the height that are filled."""
+        columns, across, down = self.measure(width)
+        lines = -(-len(self.pictures) // columns)
+        return columns * across, HEADING_HEIGHT + lines * down
+
+
+def plot_tiles(sections, title, path, blocks=1):
+    """Draw sections of tiles in reading order.
+
+    Args:
+        sections: list of Tiles.
+        title: of the figure.
+        path: of the picture.
+        blocks: how many sections stand beside one another.
+    """
+    width = (SHEET_WIDTH - (blocks - 1) * BLOCK_GAP) / blocks
+    sizes = np.array([section.measure_size(width) for section in sections])
+    block_width = sizes[:, 0].max() + BLOCK_GAP
+    heights = [sizes[i : i + blocks, 1].max() for i in range(0, len(sizes), blocks)]
+    tops = TITLE_HEIGHT + np.append(0, np.cumsum(heights))
+    has_bar = any(section.bar is not None for section in sections)
+    size = (
+        2 * MARGIN + blocks * block_width - BLOCK_GAP + has_bar * BAR_WIDTH,
+        tops[-1] + MARGIN,
+    )
+    figure = plt.figure(figsize=size)
+    # One panel for everything, measured in inches from the upper left corner.
+    panel = figure.add_axes((0, 0, 1, 1))
+    panel.set_axis_off()
+    panel.set(xlim=(0, size[0]), ylim=(size[1], 0), autoscale_on=False)
+    figure.suptitle(title, y=1 - 0.15 / size[1], va="top")
+    for i, section in enumerate(sections):
+        left = MARGIN + i % blocks * block_width
+        draw_tiles(panel, section, left, tops[i // blocks], width)
+    save_figure(figure, path)
+
+
+def draw_tiles(panel, section, left, top, width):
+    """Draw one section of tiles into a panel in inches, from its upper left corner."""
+    columns, across, down = section.measure(width)
+    side = across - TILE_GAP
+    panel.text(left, top + 0.15, section.heading, va="center")
+    for i, picture in enumerate(section.pictures):
+        x = left + i % columns * across
+        bottom = top + HEADING_HEIGHT + i // columns * down + down - TILE_GAP
+        panel.imshow(
+            picture,
+            cmap=section.colors,
+            vmin=section.limits[0],
+            vmax=section.limits[1],
+            extent=(x, x + side, bottom, bottom - side),
+            interpolation="nearest",
+        )
+        if section.captions:
+            middle = x + side / 2, bottom - side - 0.04
+            panel.text(*middle, section.captions[i], fontsize=7, ha="center")
+    if section.bar is not None:
+        colors = plt.Normalize(*section.limits), section.colors
+        bottom = top + HEADING_HEIGHT + down - TILE_GAP
+        place = left + columns * across, bottom, 0.1, -side
+        bar = panel.figure.colorbar(
+            plt.cm.ScalarMappable(*colors),
+            cax=panel.inset_axes(place, transform=panel.transData),
+            label=section.bar,
+            ticks=section.limits,
+            format="%.2g",
+        )
+        bar.ax.tick_params(labelsize=7)
