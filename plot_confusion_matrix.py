@@ -27,8 +27,7 @@ def build_parser():
         nargs="*",
         metavar="MODEL",
         help="checkpoints; several are averaged, the first is drawn beside them "
-        f"(default: {paths.DEFAULT_MODELS[0]} if it exists, else "
-        f"{paths.DEFAULT_MODELS[1]})",
+        f"{paths.DEFAULT_MODELS_HELP}",
     )
     flags.add_train_flag(parser)
     parser.add_argument(

@@ -1,6 +1,5 @@
 """Figures: finished arrays and a path in, a PNG out; nothing here knows Keras."""
 
-import dataclasses
 from pathlib import Path
 
 import matplotlib
@@ -25,17 +24,6 @@ DPI = 150
 # What a figure counts where no face is known to be new to the model.
 ALL_FACES = "all faces, also those trained on"
 SUFFIXES = (".png", ".pdf", ".svg")
-# Measures of a sheet of tiles in inches, and tiles of a line.
-SHEET_WIDTH = 10.5
-MOST_COLUMNS = 16
-LARGEST_TILE = 1.4
-TILE_GAP = 0.06
-BLOCK_GAP = 0.3
-CAPTION_HEIGHT = 0.17
-HEADING_HEIGHT = 0.3
-TITLE_HEIGHT = 0.5
-MARGIN = 0.15
-BAR_WIDTH = 0.6
 
 
 def choose_path(output, checkpoint, figure):
@@ -249,100 +237,3 @@ def plot_calibration(calibration, title, path):
         axes.set_axisbelow(True)
     figure.suptitle(title)
     save_figure(figure, path)
-
-
-@dataclasses.dataclass
-class Tiles:
-    """Pictures beside one another under a heading, wrapped where they do not fit.
-
-    Attributes:
-        heading: a text.
-        pictures: numbers (n, height, width), or RGB (n, height, width, 3) in [0, 1].
-        captions: n texts above the pictures, or None.
-        colors: the colour map of numbers.
-        limits: the numbers that get its first and its last colour.
-        bar: the label of the colour bar; None for no bar.
-    """
-
-    heading: str
-    pictures: np.ndarray
-    captions: list | None = None
-    colors: str = "gray"
-    limits: tuple = (0, 255)
-    bar: str | None = None
-
-    def measure(self, width):
-        """Columns, and the distance of tiles across and down, to fill a width."""
-        columns = min(len(self.pictures), MOST_COLUMNS)
-        across = min(width / columns, LARGEST_TILE)
-        return columns, across, across + (CAPTION_HEIGHT if self.captions else 0)
-
-    def measure_size(self, width):
-        """The width and the height that are filled."""
-        columns, across, down = self.measure(width)
-        lines = -(-len(self.pictures) // columns)
-        return columns * across, HEADING_HEIGHT + lines * down
-
-
-def plot_tiles(sections, title, path, blocks=1):
-    """Draw sections of tiles in reading order.
-
-    Args:
-        sections: list of Tiles.
-        title: of the figure.
-        path: of the picture.
-        blocks: how many sections stand beside one another.
-    """
-    width = (SHEET_WIDTH - (blocks - 1) * BLOCK_GAP) / blocks
-    sizes = np.array([section.measure_size(width) for section in sections])
-    block_width = sizes[:, 0].max() + BLOCK_GAP
-    heights = [sizes[i : i + blocks, 1].max() for i in range(0, len(sizes), blocks)]
-    tops = TITLE_HEIGHT + np.append(0, np.cumsum(heights))
-    has_bar = any(section.bar is not None for section in sections)
-    size = (
-        2 * MARGIN + blocks * block_width - BLOCK_GAP + has_bar * BAR_WIDTH,
-        tops[-1] + MARGIN,
-    )
-    figure = plt.figure(figsize=size)
-    # One panel for everything, measured in inches from the upper left corner.
-    panel = figure.add_axes((0, 0, 1, 1))
-    panel.set_axis_off()
-    panel.set(xlim=(0, size[0]), ylim=(size[1], 0), autoscale_on=False)
-    figure.suptitle(title, y=1 - 0.15 / size[1], va="top")
-    for i, section in enumerate(sections):
-        left = MARGIN + i % blocks * block_width
-        draw_tiles(panel, section, left, tops[i // blocks], width)
-    save_figure(figure, path)
-
-
-def draw_tiles(panel, section, left, top, width):
-    """Draw one section of tiles into a panel in inches, from its upper left corner."""
-    columns, across, down = section.measure(width)
-    side = across - TILE_GAP
-    panel.text(left, top + 0.15, section.heading, va="center")
-    for i, picture in enumerate(section.pictures):
-        x = left + i % columns * across
-        bottom = top + HEADING_HEIGHT + i // columns * down + down - TILE_GAP
-        panel.imshow(
-            picture,
-            cmap=section.colors,
-            vmin=section.limits[0],
-            vmax=section.limits[1],
-            extent=(x, x + side, bottom, bottom - side),
-            interpolation="nearest",
-        )
-        if section.captions:
-            middle = x + side / 2, bottom - side - 0.04
-            panel.text(*middle, section.captions[i], fontsize=7, ha="center")
-    if section.bar is not None:
-        colors = plt.Normalize(*section.limits), section.colors
-        bottom = top + HEADING_HEIGHT + down - TILE_GAP
-        place = left + columns * across, bottom, 0.1, -side
-        bar = panel.figure.colorbar(
-            plt.cm.ScalarMappable(*colors),
-            cax=panel.inset_axes(place, transform=panel.transData),
-            label=section.bar,
-            ticks=section.limits,
-            format="%.2g",
-        )
-        bar.ax.tick_params(labelsize=7)
