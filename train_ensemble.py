@@ -7,18 +7,15 @@ Member i is what `train_cnn.py --name ensemble_i` with a seed of its own trains:
 checkpoint that can be used alone. The networks take turns, and flags of train_cnn.py
 that are not listed here, such as --recipe or --epochs, go to every member. All members
 hold out the same validation faces. The same command again continues where it was
-stopped and trains no finished member a second time; in a second terminal it shares the
-work with the first.
+stopped and trains no finished member a second time.
 
 Printed and drawn (plots/ensemble_members.png): the validation accuracy of the averaged
 probabilities for every number of members k, as the mean over all choices of k among
 the members, with the worst and the best choice; so no order of the members flatters
 the curve. plots/ensemble_confusion_matrix.png shows the first member against all.
 
-Measured on FER2013 on 2026-11-25: four small networks and a default one (--networks
-small small vgg --seed 3 --recipe vgg --epochs 15 --augmentation geometric, 47 minutes
-of runs, two or three at a time on two AVX512_BF16 cores) reach 63.0 % of the validation
-faces on average, two of them 64.3 % and all five 65.3 %; the default one alone 66.2 %.
+Four small networks and a default one of 15 epochs take 47 minutes on two AVX512_BF16
+cores and reach 65.3 % of the validation faces, 63.0 % one by one.
 """
 
 import itertools
@@ -27,8 +24,9 @@ import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.ticker import MaxNLocator
 
-import networks
-from fer import checkpoints, command, data, figures, flags, measures, runs, training
+import train_cnn
+from fer import checkpoints, command, data, figures, flags, jobs, measures, paths
+from networks import DEFAULT_NETWORK, NETWORKS
 
 # All choices among them are averaged: 4,095.
 MOST_MEMBERS = 12
@@ -48,11 +46,11 @@ def build_parser():
     add(
         "--networks",
         nargs="+",
-        default=[networks.NAMES[0]],
-        choices=networks.NAMES,
+        default=[DEFAULT_NETWORK],
+        choices=NETWORKS,
         metavar="NETWORK",
         help="files of networks/ that the members take turns in, of "
-        f"{', '.join(networks.NAMES)} (default: {networks.NAMES[0]})",
+        f"{', '.join(NETWORKS)} (default: {DEFAULT_NETWORK})",
     )
     add(
         "--name",
@@ -66,30 +64,25 @@ def build_parser():
         default=0,
         help="of the first member; each later one has the next (default: %(default)s)",
     )
+    jobs.add_jobs_flag(parser)
     return parser
 
 
-def train_members(options, recipe_flags, fingerprint):
-    """Train what is not trained yet; returns the paths of the checkpoints.
+def plan_members(options, recipe_flags):
+    """The runs of the members, each by itself a run of train_cnn.py.
 
     Args:
         options: of this script.
         recipe_flags: for train_cnn.py, a list of texts.
-        fingerprint: of the faces.
     """
-
-    def train(name, network, seed):
-        arguments = ["--train", options.train, "--network", network, "--name", name]
-        arguments += ["--seed", seed, *recipe_flags]
-        return runs.run_once(arguments, fingerprint)
-
-    cycle = options.networks
-    members = [
-        (f"{options.name}_{i + 1}", cycle[i % len(cycle)], options.seed + i)
-        for i in range(options.members)
-    ]
-    runs.run_all(members, train)
-    return [training.stem_of(name, ".keras") for name, *_ in members]
+    members = []
+    for i, network in zip(
+        range(options.members), itertools.cycle(options.networks), strict=False
+    ):
+        arguments = ["--train", options.train, "--network", network]
+        arguments += ["--name", f"{options.name}_{i + 1}", "--seed", options.seed + i]
+        members.append(jobs.plan(train_cnn, arguments + recipe_flags))
+    return members
 
 
 def compute_growth(probabilities, labels):
@@ -149,28 +142,30 @@ def plot_growth(growth, title, path):
 def main():
     options, recipe_flags = build_parser().parse_known_args()
     # Ends the script at once where they are no flags of train_cnn.py either.
-    if runs.parse(recipe_flags).validation == 0:
+    members = plan_members(options, recipe_flags)
+    if members[0].options.validation == 0:
         raise command.InputError(
             "--validation: expected a share above 0, found 0; the members are compared "
             "on the faces that they hold out"
         )
-    images, labels = data.load_training_faces(options.train)
-    fingerprint = checkpoints.compute_fingerprint(images, labels)
-    paths = train_members(options, recipe_flags, fingerprint)
+    faces = data.load_split(options.train, members[0].options.validation)
+    jobs.run_all(members, options.jobs, faces)
 
-    rows = checkpoints.require_held_out_rows(paths, images, labels)
-    labels = labels[rows]
+    models = [paths.run_file(member.name, ".keras") for member in members]
+    labels = faces.validation_labels
     probabilities = np.array(
         [
-            checkpoints.predict(checkpoints.load_checkpoint(path), images[rows])
-            for path in paths
+            checkpoints.predict(
+                checkpoints.load_checkpoint(path), faces.validation_images
+            )
+            for path in models
         ]
     )
     growth = compute_growth(probabilities, labels)
     print("", *describe_growth(growth), sep="\n")
 
-    title = f"{options.name}: {len(rows):,} validation faces"
-    path = training.PLOTS / f"{options.name}_members.png"
+    title = f"{options.name}: {len(labels):,} validation faces"
+    path = paths.PLOTS / f"{options.name}_members.png"
     plot_growth(growth, title, path)
     print(f"wrote {path}")
     confusions = {
@@ -178,14 +173,14 @@ def main():
             measures.compute_confusion(labels, given)
         )
         for caption, accuracies, given in (
-            (paths[0].stem, growth[0], probabilities[0]),
-            (f"average of {len(paths)}", growth[-1], probabilities.mean(axis=0)),
+            (models[0].stem, growth[0], probabilities[0]),
+            (f"average of {len(models)}", growth[-1], probabilities.mean(axis=0)),
         )
     }
-    path = training.PLOTS / f"{options.name}_confusion_matrix.png"
+    path = paths.PLOTS / f"{options.name}_confusion_matrix.png"
     figures.plot_confusions(confusions, title, path)
     print(f"wrote {path}; next:")
-    print(f"python predict.py {' '.join(map(str, paths))}")
+    print(f"python predict.py {' '.join(map(str, models))}")
 
 
 if __name__ == "__main__":

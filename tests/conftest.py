@@ -50,11 +50,25 @@ def drawn_figures(monkeypatch):
     figures.plt.close("all")
 
 
+def run_module(module, *arguments, cwd, status=0):
+    """Run an experiment, `python -m MODULE`, in a folder; as `run_script` does."""
+    return run_command(["-m", module, *arguments], cwd, status)
+
+
 def run_script(script, *arguments, cwd, status=0):
     """Run a script of the project in a folder; returns the finished process."""
-    command = [sys.executable, ROOT / script, *map(str, arguments)]
+    return run_command([ROOT / script, *arguments], cwd, status)
+
+
+def run_command(arguments, cwd, status):
+    """Run python with arguments and the project on its path."""
     process = subprocess.run(
-        command, cwd=cwd, capture_output=True, text=True, check=False
+        [sys.executable, *map(str, arguments)],
+        cwd=cwd,
+        capture_output=True,
+        text=True,
+        check=False,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
     )
     assert process.returncode == status, process.stderr[-2000:]
     return process

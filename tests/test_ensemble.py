@@ -70,7 +70,7 @@ def test_two_members_of_two_networks(drawn, tmp_path):
     for suffix in ("keras", "csv", "json"):
         (tmp_path / f"checkpoints/pair_2.{suffix}").unlink()
     again = run_script("train_ensemble.py", *arguments, cwd=tmp_path)
-    assert "checkpoints/pair_1.keras is finished" in again.stdout
+    assert "1 of 2 runs are finished" in again.stdout
     assert (tmp_path / "checkpoints/pair_1.keras").stat().st_mtime_ns == written
     assert (tmp_path / "checkpoints/pair_2.keras").exists()
     assert again.stdout.splitlines()[-5:] == first.stdout.splitlines()[-5:]
