@@ -10,6 +10,10 @@ CHECKPOINTS = Path("checkpoints")
 PLOTS = Path("plots")
 # What a script takes that is given no checkpoint: the first of these that exists.
 DEFAULT_MODELS = (CHECKPOINTS / "cnn.keras", Path("pretrained/cnn.keras"))
+# How --help says so.
+DEFAULT_MODELS_HELP = (
+    f"(default: {DEFAULT_MODELS[0]} if it exists, else {DEFAULT_MODELS[1]})"
+)
 
 
 def run_file(name, suffix):
