@@ -12,72 +12,39 @@ except with --whole.
 """
 
 import sys
-import time
 from pathlib import Path
 
-import numpy as np
 from PIL import Image
 
 from fer import command, face_table, files, marks, paths, photos, pictures
 from fer.recognition import Recognizer, load_cutter
 
 PORT = 8048
-# Seconds between two words on a film.
-INTERVAL = 10
 
 
 def build_parser():
     parser = command.new_parser(__doc__)
-    add = parser.add_argument
-    add(
-        "photos",
-        nargs="*",
-        metavar="PHOTO",
-        type=Path,
-        help="pictures, films, and folders of them",
-    )
-    add(
-        "--model",
-        nargs="+",
-        default=[],
-        type=Path,
-        metavar="CHECKPOINT",
-        help="checkpoints to average (default: as for predict.py)",
-    )
+    add, folder = parser.add_argument, {"type": Path, "metavar": "FOLDER"}
+    text = "pictures, films, and folders of them"
+    add("photos", nargs="*", metavar="PHOTO", type=Path, help=text)
+    text = "checkpoints to average (default: as for predict.py)"
+    add("--model", nargs="+", default=[], type=Path, metavar="CHECKPOINT", help=text)
     add("--tta", action="store_true", help="average over 26 views of every face")
-    add(
-        "--output",
-        type=Path,
-        default=Path("recognized"),
-        metavar="FOLDER",
-        help="where the copies and faces.csv go (default: %(default)s)",
+    text = "where the copies and faces.csv go (default: %(default)s)"
+    add("--output", default=Path("recognized"), **folder, help=text)
+    text = "each picture is one face (the square in its middle): no detector"
+    add("--whole", action="store_true", help=text)
+    text = (
+        "only cut out the largest face of each picture, as 48x48 grey PNG files in a "
+        "new FOLDER that is laid out like that of the pictures"
     )
-    add(
-        "--whole",
-        action="store_true",
-        help="each picture is one face (the square in its middle): no detector",
-    )
-    add(
-        "--cut",
-        type=Path,
-        metavar="FOLDER",
-        help="only cut out the largest face of each picture, as 48x48 grey PNG files "
-        "in a new FOLDER like that of the pictures",
-    )
-    add(
-        "--every",
-        type=command.positive_number,
-        default=1,
-        metavar="SECONDS",
-        help="from one picture of a film to the next (default: %(default)s)",
-    )
-    add("--page", action="store_true", help="open a page for the browser instead")
-    add(
-        "--port",
-        type=command.whole_number(0, 65535),
-        default=PORT,
-        help="of the page on 127.0.0.1; 0 takes a free one (default: %(default)s)",
-    )
+    add("--cut", **folder, help=text)
+    text = "from one picture of a film to the next (default: %(default)s)"
+    seconds = {"type": command.positive_number, "metavar": "SECONDS"}
+    add("--every", default=1, **seconds, help=text)
+    add("--page", action="store_true", help="serve a page for the browser instead")
+    text = "of the page on 127.0.0.1; 0 takes a free one (default: %(default)s)"
+    add("--port", type=command.whole_number(0, 65535), default=PORT, help=text)
     return parser
 
 
@@ -97,26 +64,18 @@ def recognize_film(recognizer, source, copy, every):
     """Draw the emotions of a film over time; returns the rows of the table."""
     from fer import films
 
-    rows, seconds, answers, shown = [], [], [], time.monotonic()
-    for second, picture in films.read_moments(source, every):
-        cuts, probabilities = recognizer.recognize(picture)
-        rows += face_table.list_rows(source, second, cuts, probabilities)
-        seconds += [second] * len(probabilities)
-        answers.append(probabilities)
-        if time.monotonic() - shown > INTERVAL:
-            shown = time.monotonic()
-            print(f"{source}: {second:,.0f} s so far, {len(rows):,} faces", flush=True)
-    answers = np.concatenate(answers)
-    means = films.compute_means(np.array(seconds), answers)
-    if len(means[0]):
-        films.plot_moments(*means, every, source.name, f"{copy}.png")
-    print(f"{source}: {face_table.describe_faces(answers)}", flush=True)
+    rows, seconds, probabilities = films.recognize(recognizer, source, every)
+    moments, means = films.compute_means(seconds, probabilities)
+    if len(moments):
+        films.plot_moments(moments, means, every, source.name, f"{copy}.png")
+    print(f"{source}: {face_table.describe_faces(probabilities)}", flush=True)
     return rows
 
 
 def recognize_all(options, sources):
     """Recognize every source; returns how many could not be read."""
-    recognizer = Recognizer(options.models, options.tta, options.whole)
+    models = paths.choose_models(options.model)
+    recognizer = Recognizer(models, options.tta, options.whole)
     photos.open_output(options.output)
     rows = []
 
@@ -153,12 +112,11 @@ def cut_all(options, sources):
 
 def main():
     options = build_parser().parse_args()
-    if not options.cut:
-        options.models = paths.choose_models(options.model)
     if options.page:
         from fer import page
 
-        page.serve(Recognizer(options.models, options.tta), options.port)
+        models = paths.choose_models(options.model)
+        page.serve(Recognizer(models, options.tta), options.port)
         return
     sources = photos.list_sources(options.photos, options.cut or options.output)
     failures = (cut_all if options.cut else recognize_all)(options, sources)

@@ -3,11 +3,21 @@
 Needs requirements-photos.txt.
 """
 
-import cv2
+import time
+
 import numpy as np
 
+from fer import face_table, recognition
 from fer.command import InputError
 from fer.faces import EMOTIONS
+
+try:
+    import cv2
+except ImportError as error:
+    raise recognition.explain_missing(error) from error
+
+# Seconds from one word on a long film to the next.
+INTERVAL = 10
 
 
 def read_moments(path, every):
@@ -33,6 +43,34 @@ def read_moments(path, every):
             f"{path}: expected a film, found a file that OpenCV cannot read; save it "
             "as MP4 with H.264"
         )
+
+
+def recognize(recognizer, path, every):
+    """Recognize the faces of a film, and say now and then how far that is.
+
+    Args:
+        recognizer: fer.recognition.Recognizer.
+        path: of the film.
+        every: seconds from one picture to the next.
+
+    Returns:
+        rows: n lists, as of fer.face_table.list_rows.
+        seconds: float (n,), when each of the faces was seen.
+        probabilities: float (n, 7), NaN where a face is too small.
+
+    Raises:
+        InputError: the film cannot be read.
+    """
+    rows, seconds, answers, shown = [], [], [], time.monotonic()
+    for second, picture in read_moments(path, every):
+        cuts, probabilities = recognizer.recognize(picture)
+        rows += face_table.list_rows(path, second, cuts, probabilities)
+        seconds += [second] * len(probabilities)
+        answers.append(probabilities)
+        if time.monotonic() - shown > INTERVAL:
+            shown = time.monotonic()
+            print(f"{path}: {second:,.0f} s so far, {len(rows):,} faces", flush=True)
+    return rows, np.array(seconds), np.concatenate(answers)
 
 
 def compute_means(seconds, probabilities):

@@ -52,12 +52,17 @@ def load_cutter(whole=False):
     try:
         from fer import alignment, detection
     except ImportError as error:
-        raise InputError(
-            f"expected the package {error.name}, which finds faces, found none that "
-            "fits; run python -m pip install -r requirements-photos.txt, or give "
-            "pictures of one face each with --whole"
-        ) from error
+        raise explain_missing(error) from error
     return functools.partial(alignment.cut_faces, detection.load_detector())
+
+
+def explain_missing(error):
+    """The InputError that says how to get a package that could not be imported."""
+    return InputError(
+        f"expected the package {error.name} for photographs and films, found none that "
+        "fits; run python -m pip install -r requirements-photos.txt, or give pictures "
+        "of one face each with --whole"
+    )
 
 
 def cut_whole(picture):
