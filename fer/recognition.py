@@ -14,7 +14,7 @@ from fer.faces import EMOTIONS, IMAGE_SIZE
 
 # Of smaller faces, in pixels of the longer side of their box, too little is left to
 # read: experiments/measure_cut.py measures what is lost.
-SMALLEST_FACE = 20
+SMALLEST_FACE = 24
 
 
 class Cuts(NamedTuple):
