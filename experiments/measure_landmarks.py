@@ -15,14 +15,12 @@ import matplotlib.pyplot as plt
 import numpy as np
 
 from fer import command, data, figures, flags
+from fer.alignment import MARGIN, ZOOM
 from fer.detection import SCORE, load_detector
 from fer.paths import PLOTS
 
 NAMES = ("eye", "eye", "tip of the nose", "corner of the mouth", "corner of the mouth")
 COUNT = 3000
-ZOOM = 4
-# Pixels of the 48x48 frame that are repeated around it.
-MARGIN = 24
 
 
 def build_parser():
