@@ -581,6 +581,14 @@ def test_folders_that_are_refused_say_why(tmp_path):
     assert data.load_test_faces(other).ids == ["freude/a.png", "wut/b.png"]
 
 
+def test_pictures_of_0_and_1_are_refused(tmp_path):
+    for name in ("happy/a.png", "sad/b.png"):
+        (tmp_path / name).parent.mkdir()
+        Image.fromarray(LEVELS[0].reshape(48, 48) % 2).save(tmp_path / name)
+    with pytest.raises(InputError, match="from 0 to 255, found none above 1; multiply"):
+        data.load_training_faces(tmp_path)
+
+
 def test_one_damaged_picture_does_not_hide_the_next(tmp_path):
     put_pictures(tmp_path, [f"sad/{row}.png" for row in range(8)])
     put_pictures(tmp_path, ["happy/0.png"])
