@@ -32,33 +32,24 @@ def build_parser():
         f"{DEFAULT_MODELS[0]} if it exists, else {DEFAULT_MODELS[1]})",
     )
     add(
-        "--test",
-        default=TEST_FACES,
-        metavar="PATH",
-        help="faces to predict: a CSV file or a folder (default: %(default)s)",
-    )
-    add(
-        "--output",
-        default="submission.csv",
-        metavar="CSV",
-        help="the submission (default: %(default)s)",
-    )
-    add(
         "--tta",
         action="store_true",
         help="average over 26 views of every face: shifted, turned, zoomed, mirrored",
     )
-    add(
-        "--labels",
-        metavar="PATH",
-        help="known labels of some or all test faces, for the accuracy: id,label, or "
-        "anything that --test takes",
-    )
-    add(
-        "--probabilities",
-        metavar="CSV",
-        help="also write the probability of each emotion",
-    )
+    for flag, metavar, default, text in (
+        ("test", "PATH", TEST_FACES, "faces to predict: a CSV file or a folder"),
+        ("output", "CSV", "submission.csv", "the submission"),
+        (
+            "labels",
+            "PATH",
+            None,
+            "known labels of some or all test faces, for the accuracy: id,label, or "
+            "anything that --test takes",
+        ),
+        ("probabilities", "CSV", None, "also write the probability of each emotion"),
+    ):
+        default_text = f" (default: {default})" if default else ""
+        add(f"--{flag}", metavar=metavar, default=default, help=text + default_text)
     sources.add_ignore_flag(parser)
     return parser
 

@@ -503,6 +503,10 @@ REFUSED = {
         "expected labels from 0 to 6, found them from 1 to 7, another order such as "
         "RAF-DB's (1 surprise, 2 fear",
     ),
+    "labels from 0 to 7": (
+        write_csv("label,feature", range(8), TEXTS),
+        "found them from 0 to 7, another order such as AffectNet's (0 neutral, 1 happy",
+    ),
     "three rows with faults": (
         write_csv("label,feature", LABELS, FLAWED),
         "row 3 (line 4): expected 2304 pixels, found 2303; fix or delete the row, and "
@@ -573,7 +577,7 @@ def test_folders_that_are_refused_say_why(tmp_path):
         (data.load_training_faces, outer, f"such as {outer}/test"),
         (data.load_test_faces, outer, "found test, train; give the folder that holds"),
         (data.load_training_faces, other, "found freude, wut"),
-        (data.load_training_faces, tables, "found none but train.csv; give a file"),
+        (data.load_training_faces, tables, "found only train.csv; give one of them"),
     ):
         with pytest.raises(InputError) as refusal:
             load(folder)
