@@ -6,6 +6,7 @@ cannot change the result, and a run that is resumed sees the very faces that it
 would have seen.
 """
 
+import functools
 import math
 
 import keras
@@ -16,6 +17,8 @@ try:
 except ImportError:
     # Without TensorFlow (KERAS_BACKEND=jax or torch) the same class lives here only.
     from keras.src.legacy.preprocessing.image import ImageDataGenerator
+
+from fer.command import InputError
 
 # Settings of the generator by name; ranges as Keras defines them, plus `erasing`,
 # the share of faces that lose a rectangle (Zhong et al. 2020, arXiv 1708.04896), and
@@ -45,16 +48,18 @@ AUGMENTATIONS = {
         "shear_range": 8,
         "erasing": 0.75,
     },
-    # The last three are those of the reports with the same networks.
-    "small": {"mirrored": 0.5},
-    "large_kernel": {
+    # Half of the faces mirrored, each left-right or up-down: the report of `small`.
+    "flip_either_way": {"mirrored": 0.5},
+    # A little more turned and less zoomed than `geometric`: that of `large_kernel`.
+    "geometric_15": {
         "horizontal_flip": True,
         "rotation_range": 15,
         "width_shift_range": 0.1,
         "height_shift_range": 0.1,
         "zoom_range": 0.1,
     },
-    "wide": {
+    # By up to a fifth of the picture, and turned by up to 20 degrees: that of `wide`.
+    "shift_far": {
         "horizontal_flip": True,
         "rotation_range": 20,
         "width_shift_range": 0.2,
@@ -63,6 +68,30 @@ AUGMENTATIONS = {
         "zoom_range": 0.001,
     },
 }
+# The same under the names of networks, as flags, states and records have long said;
+# `settings` still do, so that a run of then and a run of now are the same run.
+RECORDED_NAMES = {
+    "flip_either_way": "small",
+    "geometric_15": "large_kernel",
+    "shift_far": "wide",
+}
+AUGMENTATIONS |= {old: AUGMENTATIONS[new] for new, old in RECORDED_NAMES.items()}
+# What a FaceGenerator does with the options of ImageDataGenerator; the others are
+# refused, for a training that drops one without a word measures something else.
+DRAWN_OPTIONS = (
+    "rotation_range",
+    "width_shift_range",
+    "height_shift_range",
+    "shear_range",
+    "zoom_range",
+    "horizontal_flip",
+    "vertical_flip",
+    "brightness_range",
+    "channel_shift_range",
+    "fill_mode",
+    "cval",
+    "interpolation_order",
+)
 # Sides of an erased rectangle in pixels: from an eye to a third of the face.
 ERASED_SIDES = (6, 20)
 
@@ -73,11 +102,16 @@ class FaceGenerator(ImageDataGenerator):
     Args:
         erasing: share of the faces that lose a rectangle, in [0, 1].
         mirrored: share of the faces that are flipped left-right or up-down, in [0, 1].
-        options: those of ImageDataGenerator.
+        options: those of `DRAWN_OPTIONS`, as ImageDataGenerator takes them; shifts only
+            as a share of the picture, below 1.
+
+    Raises:
+        InputError: an option that would not be drawn.
     """
 
     def __init__(self, erasing=0.0, mirrored=0.0, **options):
-        super().__init__(fill_mode="nearest", **options)
+        check_options(options)
+        super().__init__(**options)
         self.erasing = erasing
         self.mirrored = mirrored
 
@@ -109,6 +143,12 @@ class FaceGenerator(ImageDataGenerator):
                 width,
                 rng.uniform(0, 255),
             )
+        # Last, so that what is drawn without them stays as it was.
+        if self.channel_shift_range:
+            limit = self.channel_shift_range
+            transform["channel_shift_intensity"] = rng.uniform(-limit, limit)
+        if self.brightness_range is not None:
+            transform["brightness"] = rng.uniform(*self.brightness_range)
         return transform
 
     def apply_transform(self, x, transform_parameters):
@@ -127,6 +167,23 @@ class FaceGenerator(ImageDataGenerator):
             transform = self.draw_transform(rng, size=face.shape[0])
             faces[i] = self.apply_transform(face, transform)
         return faces
+
+
+def check_options(options):
+    """Refuse what a FaceGenerator would not draw; InputError with its name."""
+    for name in sorted(options.keys() - set(DRAWN_OPTIONS)):
+        raise InputError(
+            f"augmentation: expected options among {', '.join(DRAWN_OPTIONS)}, erasing "
+            f"and mirrored, found {name}, which is not drawn here; a model scales its "
+            "pixels itself, see --normalization"
+        )
+    for name in ("width_shift_range", "height_shift_range"):
+        shift = options.get(name, 0.0)
+        if not isinstance(shift, (int, float)) or not 0 <= shift < 1:
+            raise InputError(
+                f"augmentation: expected {name} as a share of the picture in [0, 1), "
+                f"found {shift!r}; divide pixels by 48"
+            )
 
 
 class AugmentedFaces(keras.utils.PyDataset):
@@ -165,14 +222,20 @@ class AugmentedFaces(keras.utils.PyDataset):
         return math.ceil(len(self.images) / self.batch_size)
 
     def __getitem__(self, index):
-        order = np.random.default_rng((self.seed, self.epoch)).permutation(
-            len(self.images)
-        )
-        rows = np.array_split(order, self.num_batches)[index]
+        rows = deal(len(self.images), self.num_batches, self.seed, self.epoch)[index]
         rng = np.random.default_rng((self.seed, self.epoch, index))
         faces = self.generator.change(self.images[rows], rng)
         targets = self.targets[rows]
         return mix(faces, targets, self.mixup, rng) if self.mixup else (faces, targets)
+
+
+# Asked for by every batch. Two epochs, since threads may still be at the one before;
+# where two ask for the same at once, both compute it and get the same.
+@functools.lru_cache(maxsize=2)
+def deal(num_faces, num_batches, seed, epoch):
+    """Deal out all faces, in the order of an epoch; a list of arrays of rows."""
+    order = np.random.default_rng((seed, epoch)).permutation(num_faces)
+    return np.array_split(order, num_batches)
 
 
 def mix(faces, targets, mixup, rng):

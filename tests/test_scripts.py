@@ -1,23 +1,27 @@
 """The three main scripts, end to end on drawn faces, as a user runs them."""
 
 import hashlib
+import importlib
 import json
+import pkgutil
 import subprocess
 import sys
 
 import numpy as np
 import pandas as pd
 import pytest
-from conftest import ROOT, run_script
+from conftest import ROOT, run_module, run_script
 
-import networks
-from fer import data, flags, training
+import experiments
+from fer import data, distillation, flags
+from networks import NETWORKS
 
-SCRIPTS = sorted(
-    path.relative_to(ROOT).as_posix()
-    for pattern in ("*.py", "benchmarks/*.py", "experiments/*.py")
-    for path in ROOT.glob(pattern)
-)
+SCRIPTS = sorted(path.name for path in ROOT.glob("*.py"))
+EXPERIMENTS = [
+    module.name
+    for module in pkgutil.iter_modules(experiments.__path__)
+    if hasattr(importlib.import_module(f"experiments.{module.name}"), "main")
+]
 
 
 def test_a_run_writes_its_four_files(trained):
@@ -121,6 +125,12 @@ def test_help_teaches(script):
     assert f"python {script}" in process.stdout
 
 
+@pytest.mark.parametrize("name", EXPERIMENTS)
+def test_help_of_an_experiment_teaches(name):
+    process = run_module(f"experiments.{name}", "--help", cwd=ROOT)
+    assert f"python -m experiments.{name}" in process.stdout
+
+
 def test_bad_input_is_one_line_and_touches_nothing(trained, drawn, tmp_path):
     """The last line of stderr names file and row; the old submission stays."""
     broken = tmp_path / "broken.csv"
@@ -163,8 +173,8 @@ def test_bad_input_is_one_line_and_touches_nothing(trained, drawn, tmp_path):
 def test_a_flag_that_makes_no_sense_is_refused_in_one_line(
     flag, value, expected, capsys
 ):
-    recipe = networks.load("vgg").CNN_RECIPE
-    parser = flags.build_parser(None, "cnn", networks.NAMES, recipe)
+    recipe = NETWORKS["vgg"].CNN_RECIPE
+    parser = flags.build_parser(None, "cnn", list(NETWORKS), recipe)
     with pytest.raises(SystemExit) as stop:
         parser.parse_args([flag, value])
     assert stop.value.code == 2
@@ -219,11 +229,14 @@ def test_a_student_learns_from_teachers_that_saw_no_validation_face(
 def test_half_of_a_target_is_the_average_answer_of_the_teachers(monkeypatch):
     labels = np.array([2, 0, 6])
     images = np.zeros((3, 48, 48, 1), "uint8")
-    parts = training.Parts(images, labels, np.array([2, 0]), np.array([], int))
+    faces = data.Split("", images, labels, np.array([2, 0]), np.array([], int))
     answers = {"a": np.full((2, 7), 1 / 7), "b": np.eye(7)[[3, 4]]}
-    monkeypatch.setattr(training.checkpoints, "load_checkpoint", lambda path: path)
-    monkeypatch.setattr(training.checkpoints, "predict", lambda path, _: answers[path])
-    targets = training.make_targets(parts, ["a", "b"])
+    monkeypatch.setattr(distillation.checkpoints, "load_checkpoint", lambda path: path)
+    monkeypatch.setattr(
+        distillation.checkpoints, "predict", lambda path, _: answers[path]
+    )
+    targets = faces.train_targets
+    targets = distillation.soften(targets, ["a", "b"], faces)
     expected = np.full((2, 7), 1 / 28)
     for row, (label, answer) in enumerate([(6, 3), (2, 4)]):
         expected[row, label] += 1 / 2
@@ -238,6 +251,6 @@ def test_a_network_can_be_trained_as_another_one_is(drawn, tmp_path):
     settings = json.loads((tmp_path / "checkpoints/cnn.json").read_text())["settings"]
     assert settings["network"] == "small"
     assert settings["mixup"] == 0.2
-    vgg = networks.load("vgg").CNN_RECIPE
+    vgg = NETWORKS["vgg"].CNN_RECIPE
     assert settings["optimizer"] == vgg.optimizer == "sgd"
     assert settings["weight_decay"] == vgg.weight_decay
