@@ -76,11 +76,14 @@ def list_files(path):
 
 def refuse_empty(path, others):
     """The refusal of a folder without pictures, which may hold tables instead."""
-    tables = [file for file in others if file.suffix.lower() == ".csv"]
-    found = f"only {list_some(tables)}; give one of them" if tables else "none"
+    has_table = any(file.suffix.lower() == ".csv" for file in others)
+    found = f"only {list_some(others)}" if others else "none"
+    advice = (
+        "give the CSV file" if has_table else "data/README.md shows the folder form"
+    )
     return InputError(
         f"{path}: expected pictures in folders named {', '.join(EMOTIONS)}, found "
-        f"{found}; data/README.md shows the folder form"
+        f"{found}; {advice}"
     )
 
 

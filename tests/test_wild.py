@@ -482,6 +482,16 @@ REFUSED = {
         write_csv("label,feature", LABELS, ["7 " * 4096] * 8),
         "expected 2304 pixels, found 4096, and faults in 8 of 8 rows; cut the faces",
     ),
+    "every row in quotes": (
+        "\n".join(f'"{row}"' for row in PLAIN.splitlines()),
+        'found "label,feature" in quotes, as one column',
+    ),
+    "columns of pixels by row and column": (
+        write_csv(
+            "label," + ",".join(f"p{n // 48}_{n % 48}" for n in NUMBERS), LABELS, SINGLE
+        ),
+        "found 2,305 columns from 'label' on",
+    ),
     "2,303 columns": (
         write_csv("label," + name_pixels("p{}").rsplit(",", 1)[0], LABELS, SINGLE),
         "expected the header label,feature",
@@ -577,12 +587,29 @@ def test_folders_that_are_refused_say_why(tmp_path):
         (data.load_training_faces, outer, f"such as {outer}/test"),
         (data.load_test_faces, outer, "found test, train; give the folder that holds"),
         (data.load_training_faces, other, "found freude, wut"),
-        (data.load_training_faces, tables, "found only train.csv; give one of them"),
+        (data.load_training_faces, tables, "found only train.csv; give the CSV file"),
     ):
         with pytest.raises(InputError) as refusal:
             load(folder)
         assert expected in str(refusal.value)
     assert data.load_test_faces(other).ids == ["freude/a.png", "wut/b.png"]
+
+
+@pytest.mark.parametrize("kind", ["PNG", "BMP", "PPM", "WEBP", "TGA"])
+def test_a_picture_is_no_table(kind, tmp_path):
+    suffix = {"PPM": "pgm"}.get(kind, kind.lower())
+    path = put(tmp_path, draw_picture(0, kind), f"face.{suffix}")
+    for load in (data.load_training_faces, data.load_test_faces):
+        with pytest.raises(
+            InputError, match="found a .*pict.*; give the folder of its"
+        ):
+            load(path)
+
+
+def test_pictures_of_a_phone_alone(tmp_path):
+    put(tmp_path, b"\0\0\0\x20ftypheic", "im1.heic")
+    with pytest.raises(InputError, match=r"found only im1\.heic; data/README\.md"):
+        data.load_test_faces(tmp_path)
 
 
 def test_pictures_of_0_and_1_are_refused(tmp_path):
