@@ -17,7 +17,7 @@ import numpy as np
 from fer import command, data, sources
 from fer.command import InputError
 from fer.files import replacing
-from fer.paths import DEFAULT_MODELS, TEST_FACES
+from fer.paths import DEFAULT_MODELS_HELP, TEST_FACES, find_default_model
 
 
 def build_parser():
@@ -28,8 +28,7 @@ def build_parser():
         nargs="*",
         metavar="MODEL",
         type=Path,
-        help="checkpoints to average (default: "
-        f"{DEFAULT_MODELS[0]} if it exists, else {DEFAULT_MODELS[1]})",
+        help=f"checkpoints to average {DEFAULT_MODELS_HELP}",
     )
     add(
         "--test",
@@ -71,15 +70,7 @@ def choose_models(models):
                 f"{model}: expected a checkpoint, found no such file; train one with "
                 "train_cnn.py"
             )
-    if models:
-        return models
-    for model in DEFAULT_MODELS:
-        if model.exists():
-            return [model]
-    raise InputError(
-        f"no MODEL named, and neither {DEFAULT_MODELS[0]} nor {DEFAULT_MODELS[1]} "
-        "exists; train one with train_cnn.py"
-    )
+    return models or [find_default_model()]
 
 
 def load_faces(options):
