@@ -15,9 +15,8 @@ from pathlib import Path
 import numpy as np
 
 from fer import command, data, sources
-from fer.command import InputError
 from fer.files import replacing
-from fer.paths import DEFAULT_MODELS_HELP, TEST_FACES, find_default_model
+from fer.paths import DEFAULT_MODELS_HELP, TEST_FACES, choose_models
 
 
 def build_parser():
@@ -31,37 +30,35 @@ def build_parser():
         help=f"checkpoints to average {DEFAULT_MODELS_HELP}",
     )
     add(
+        "--test",
+        default=TEST_FACES,
+        metavar="PATH",
+        help="faces to predict: a CSV file or a folder (default: %(default)s)",
+    )
+    add(
+        "--output",
+        default="submission.csv",
+        metavar="CSV",
+        help="the submission (default: %(default)s)",
+    )
+    add(
         "--tta",
         action="store_true",
         help="average over 26 views of every face: shifted, turned, zoomed, mirrored",
     )
-    for flag, metavar, default, text in (
-        ("test", "PATH", TEST_FACES, "faces to predict: a CSV file or a folder"),
-        ("output", "CSV", "submission.csv", "the submission"),
-        (
-            "labels",
-            "PATH",
-            None,
-            "known labels of some or all test faces, for the accuracy: id,label, or "
-            "anything that --test takes",
-        ),
-        ("probabilities", "CSV", None, "also write the probability of each emotion"),
-    ):
-        default_text = f" (default: {default})" if default else ""
-        add(f"--{flag}", metavar=metavar, default=default, help=text + default_text)
+    add(
+        "--labels",
+        metavar="PATH",
+        help="known labels of some or all test faces, for the accuracy: id,label, or "
+        "anything that --test takes",
+    )
+    add(
+        "--probabilities",
+        metavar="CSV",
+        help="also write the probability of each emotion",
+    )
     sources.add_ignore_flag(parser)
     return parser
-
-
-def choose_models(models):
-    """The checkpoints named, or the default one; refuses what is not there."""
-    for model in models:
-        if not model.is_file():
-            raise InputError(
-                f"{model}: expected a checkpoint, found no such file; train one with "
-                "train_cnn.py"
-            )
-    return models or [find_default_model()]
 
 
 def load_faces(options):
