@@ -16,7 +16,7 @@ from fer.normalization import NORMALIZATIONS
 
 SCHEDULES = ("cosine", "constant")
 OPTIMIZERS = ("sgd", "adam")
-PRECISIONS = ("auto", "float32", "mixed_bfloat16")
+PRECISIONS = ("auto", "float32", "mixed_bfloat16", "mixed_float16")
 
 
 def add_train_flag(parser):
@@ -119,7 +119,8 @@ def build_parser(description, name, network_names, recipe):
         "--precision",
         default="auto",
         choices=PRECISIONS,
-        help="auto takes bfloat16 where the hardware has it (default: %(default)s)",
+        help="auto takes 16 bits where the hardware is fast with them "
+        "(default: %(default)s)",
     )
     add(
         "--seed",
