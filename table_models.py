@@ -16,12 +16,11 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-import networks
 from fer import checkpoints, command, complexity, tables
 from fer.data import IMAGE_SIZE
 from fer.files import replacing
-from fer.training import measure_size
-from networks import dense
+from fer.run import measure_size
+from networks import NETWORKS, dense
 
 # Enough to keep two cores busy; the widest network then takes 300 MB of activations.
 SPEED_BATCH_SIZE = 64
@@ -49,8 +48,8 @@ LAYER_COLUMNS = [
 
 def load_models(name):
     """Yield (label, model, checkpoint bytes or None) for a network or a checkpoint."""
-    if name in networks.NAMES:
-        yield f"{name} CNN", networks.load(name).build_cnn(), None
+    if name in NETWORKS:
+        yield f"{name} CNN", NETWORKS[name].build_cnn(), None
         build, _ = dense.find_dnn(name)
         yield f"{name} DNN", build(), None
     elif Path(name).exists():
@@ -59,7 +58,7 @@ def load_models(name):
     else:
         raise command.InputError(
             f"{name}: expected a checkpoint or a network "
-            f"({', '.join(networks.NAMES)}), found neither"
+            f"({', '.join(NETWORKS)}), found neither"
         )
 
 
@@ -137,9 +136,9 @@ def build_parser():
     parser.add_argument(
         "models",
         nargs="*",
-        default=list(networks.NAMES),
+        default=list(NETWORKS),
         metavar="CHECKPOINT|NETWORK",
-        help=f"what to count (default: {' '.join(networks.NAMES)})",
+        help=f"what to count (default: {' '.join(NETWORKS)})",
     )
     parser.add_argument(
         "--skip-speed",

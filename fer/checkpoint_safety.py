@@ -17,6 +17,8 @@ from pathlib import Path
 import keras
 import numpy as np
 
+from fer.command import shorten
+
 HDF5_MAGIC = b"\x89HDF\r\n\x1a\n"
 # The members of every checkpoint and the most bytes each may have. The largest
 # networks have 107 million parameters (`wide`) and 200 million (a matched DNN).
@@ -166,6 +168,8 @@ def find_unpublishable(model):
             # Of functions without a name, which are refused in one line here.
             warnings.simplefilter("ignore", UserWarning)
             config = keras.saving.serialize_keras_object(model)
+        # What it is trained with is not published.
+        config.pop("compile_config", None)
         for layer in [*config["config"].get("layers", []), config]:
             found = find_foreign_object(layer)
             if found is not None:
@@ -251,9 +255,3 @@ def is_known(node):
     name = node.get("class_name")
     registered = node.get("registered_name")
     return (node.get("module"), name) in KNOWN and registered in (None, name)
-
-
-def shorten(value):
-    """A value from the file as it can stand in a one-line message."""
-    text = repr(value)
-    return text if len(text) <= 60 else f"{text[:56]}...'"

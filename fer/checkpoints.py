@@ -12,7 +12,7 @@ import numpy as np
 from fer import checkpoint_safety
 from fer.augmentation import FaceGenerator
 from fer.command import InputError
-from fer.data import EMOTIONS, IMAGE_SIZE
+from fer.data import EMOTIONS, IMAGE_SIZE, compute_fingerprint
 from fer.precision import choose_precision
 
 # Faces per step of a prediction: enough to keep two cores busy, 100 MB of activations.
@@ -196,7 +196,7 @@ def load_record(path):
     """Read the record beside a checkpoint, <name>.json.
 
     Returns:
-        A dict as fer.training writes it, or None where there is no such file.
+        A dict as fer.run writes it, or None where there is no such file.
 
     Raises:
         InputError: the file is damaged.
@@ -258,11 +258,6 @@ def require_held_out_rows(paths, images, labels):
             "take some that train_cnn.py made from the same --train"
         )
     return rows
-
-
-def compute_fingerprint(images, labels):
-    """The sha256 by which a record names its faces: pixels, then labels."""
-    return hashlib.sha256(images.tobytes() + labels.tobytes()).hexdigest()
 
 
 def compute_digest(path):

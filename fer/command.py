@@ -140,3 +140,9 @@ def fail(message):
     sys.stdout.flush()
     print(f"error: {' '.join(str(message).split())}", file=sys.stderr)
     return 2
+
+
+def shorten(value, length=60):
+    """A value that the user gave as it can stand in a one-line message."""
+    text = repr(value)
+    return text if len(text) <= length else f"{text[: length - 4]}...'"

@@ -1,6 +1,7 @@
 """The flags that every training script shares."""
 
 import dataclasses
+from pathlib import Path
 
 from fer.augmentation import AUGMENTATIONS
 from fer.command import (
@@ -12,7 +13,10 @@ from fer.command import (
     positive_number,
     seed_number,
 )
-from fer.normalization import NORMALIZATIONS
+from fer.held_out import validation_source
+from fer.paths import TRAIN_FACES
+from fer.recipes import NORMALIZATIONS
+from fer.sources import add_ignore_flag
 
 SCHEDULES = ("cosine", "constant")
 OPTIMIZERS = ("sgd", "adam")
@@ -23,7 +27,7 @@ def add_train_flag(parser):
     """The flag by which every script is told its labelled faces."""
     parser.add_argument(
         "--train",
-        default="data/train.csv",
+        default=TRAIN_FACES,
         metavar="PATH",
         help="labelled faces: a CSV file or a folder (default: %(default)s)",
     )
@@ -45,11 +49,19 @@ def build_parser(description, name, network_names, recipe):
     parser = new_parser(description)
     add = parser.add_argument
     add_train_flag(parser)
+    add_ignore_flag(parser)
     add(
         "--network",
         default=network_names[0],
         choices=network_names,
-        help="a file of networks/ (default: %(default)s)",
+        help=f"a file of networks/ (default: {network_names[0]})",
+    )
+    add(
+        "--start-from",
+        metavar="CHECKPOINT",
+        type=Path,
+        help="go on from a trained network, whose layers and normalization are kept "
+        "(default: a new network)",
     )
     add(
         "--recipe",
@@ -108,12 +120,20 @@ def build_parser(description, name, network_names, recipe):
         f"{name_default('on' if recipe.class_weights else 'off')}",
     )
     add(
+        "--keep",
+        choices=("best", "last"),
+        help="the epoch whose weights are kept: the best on the validation faces, or "
+        "the last, which these then did not choose (default: best)",
+    )
+    add(
         "--validation",
-        type=fraction,
+        type=validation_source,
         default=0.1,
-        metavar="FRACTION",
-        help="share of the faces held out to choose the best epoch; 0 trains on every "
-        "row and keeps the last epoch (default: %(default)s)",
+        metavar="SHARE|FOLD|USAGE|PATH",
+        help="faces that choose the best epoch: a share of --train that is held out, a "
+        "fold of it such as 1/10, a Usage of the file such as PublicTest, or other "
+        "labelled faces; 0 keeps the last epoch of a training on every row "
+        "(default: %(default)s)",
     )
     add(
         "--precision",
@@ -134,6 +154,28 @@ def build_parser(description, name, network_names, recipe):
         help="continue this run after its last finished epoch",
     )
     return parser
+
+
+def parse_run(parser, arguments, network):
+    """The options of a run, where a checkpoint to start from brings its network.
+
+    Args:
+        parser: of `build_parser`.
+        arguments: list of texts, or None for those of the command line.
+        network: the one to train where no flag says otherwise.
+    """
+    parser.set_defaults(network=None)
+    options = parser.parse_args(arguments)
+    if options.start_from is None:
+        options.network = options.network or network
+        return options
+    for flag in ("network", "normalization"):
+        if getattr(options, flag) is not None:
+            parser.error(
+                f"argument --{flag}: not allowed with --start-from, whose checkpoint "
+                "brings its own"
+            )
+    return options
 
 
 def override(recipe, options):

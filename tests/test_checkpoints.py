@@ -18,9 +18,9 @@ from conftest import ROOT
 from keras import layers
 from tiny_network import build_tiny
 
-import networks
 from fer import checkpoint_safety, checkpoints
 from fer.command import InputError
+from networks import NETWORKS
 
 
 @pytest.fixture(scope="module")
@@ -241,10 +241,10 @@ def test_other_shapes_are_refused(tmp_path):
     assert_refused(tmp_path / "flat.keras", "(None, 2304)")
 
 
-@pytest.mark.parametrize("name", networks.NAMES)
+@pytest.mark.parametrize("name", NETWORKS)
 def test_every_network_of_this_project_passes(name):
     """Also `wide` with its 426 MB, whose weights are not allocated for this."""
-    network = networks.load(name)
+    network = NETWORKS[name]
     builders = [network.build_cnn, getattr(network, "build_dnn", None)]
     for build in filter(None, builders):
         with keras.StatelessScope(initialize_variables=False):
