@@ -16,8 +16,17 @@ default, take 50 s of processor time (two cores with AVX512_BF16).
 
 from pathlib import Path
 
-from fer import checkpoints, command, data, figures, filters, flags, gradients, paths
-from fer.figures import sheets
+from fer import (
+    checkpoints,
+    command,
+    data,
+    figures,
+    filters,
+    flags,
+    gradients,
+    paths,
+    sheets,
+)
 from fer.progress import Progress
 
 # Unless --count says otherwise: what takes less than a minute.

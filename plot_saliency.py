@@ -22,8 +22,17 @@ from pathlib import Path
 
 import numpy as np
 
-from fer import checkpoints, command, data, figures, gradients, paths, saliency
-from fer.figures import sheets
+from fer import (
+    checkpoints,
+    command,
+    data,
+    evaluation,
+    figures,
+    gradients,
+    paths,
+    saliency,
+    sheets,
+)
 from fer.progress import Progress
 
 SCORED_FACES = 200
