@@ -36,8 +36,8 @@ def build_parser():
     parser.add_argument(
         "--calibration",
         action="store_true",
-        help="also draw plots/<first model>_calibration.png: the share of right answers "
-        "against their probability",
+        help="also draw plots/<first model>_calibration.png: the share of right "
+        "answers against their probability",
     )
     return parser
 

@@ -18,7 +18,7 @@ clusters.
 """
 
 import draw_faces
-from fer import command, component_figures, data, figures, flags, paths
+from fer import command, component_figures, data, figures, paths, sources
 from fer import principal_components as pca
 
 NUM_RECONSTRUCTED = 7
@@ -26,7 +26,7 @@ NUM_RECONSTRUCTED = 7
 
 def build_parser():
     parser = command.new_parser(__doc__)
-    flags.add_train_flag(parser)
+    sources.add_train_flags(parser)
     parser.add_argument(
         "--reconstruct",
         metavar="PATH",
@@ -74,7 +74,7 @@ def main(arguments=None):
     options = build_parser().parse_args(arguments)
     path = figures.check_path(options.output)
 
-    images, labels = data.load_training_faces(options.train)
+    images, labels = data.load_training_faces(options.train, options.ignore)
     faces = load_faces_to_rebuild(options.reconstruct)
     print(f"{len(images):,} faces from {options.train}: computing components")
     found = pca.analyze(images.reshape(len(images), -1), labels)

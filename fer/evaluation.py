@@ -5,11 +5,10 @@ from typing import NamedTuple
 
 import numpy as np
 
-from fer import checkpoints, data, flags
+from fer import checkpoints, data, sources
 from fer.command import InputError
 from fer.faces import USAGES
 from fer.held_out import load_recorded_faces
-from fer.sources import add_ignore_flag
 
 
 class Evaluation(NamedTuple):
@@ -32,7 +31,7 @@ class Evaluation(NamedTuple):
 
 def add_flags(parser):
     """The flags by which a script is told the faces to measure on."""
-    flags.add_train_flag(parser)
+    sources.add_train_flags(parser)
     parser.add_argument(
         "--test",
         metavar="PATH",
@@ -47,7 +46,6 @@ def add_flags(parser):
     parser.add_argument(
         "--usage", choices=USAGES[1:], help="of --test only the faces of this Usage"
     )
-    add_ignore_flag(parser)
 
 
 def load(options, models):
