@@ -102,9 +102,8 @@ def compute_layers(parts, options):
     counts = [choose_count(part, options.count) for part in parts]
     faces = None
     if any(counts):
-        faces = data.load_training_faces(options.train, options.ignore)[0][
-            :ACTIVITY_FACES
-        ]
+        images, _ = data.load_training_faces(options.train, options.ignore)
+        faces = images[:ACTIVITY_FACES]
     layers = []
     for part, count in zip(parts, counts, strict=True):
         units = filters.choose_units(part, count, faces)

@@ -315,21 +315,26 @@ def predict_all(models, images, tta=False):
     if not tta:
         return np.array([predict(model, images) for model in models])
     if choose_precision("auto")[0] == "mixed_bfloat16":
-        models = [build_in_bfloat16(model) for model in models]
+        models = [copy_model(model, "mixed_bfloat16") for model in models]
     views = make_views(images)
     return np.mean(
         [[predict(model, view) for model in models] for view in views], axis=0
     )
 
 
-def build_in_bfloat16(model):
-    """The same model, whose layers compute in bfloat16 where they may."""
+def copy_model(model, policy):
+    """A new model like another one, with its weights, that computes in a precision.
+
+    Args:
+        model: uncompiled.
+        policy: the name of a Keras dtype policy.
+    """
 
     def copy(layer):
         config = layer.get_config()
         # What scales pixels, normalizes or takes exponentials needs more than 8 bits.
         if not isinstance(layer, IN_FLOAT32):
-            config["dtype"] = "mixed_bfloat16"
+            config["dtype"] = policy
         return layer.__class__.from_config(config)
 
     copied = keras.models.clone_model(model, clone_function=copy)
