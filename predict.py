@@ -10,6 +10,7 @@ two minutes with --tta.
 """
 
 import csv
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -96,11 +97,15 @@ def predict(paths, images, tta):
     from fer import checkpoints
 
     models = [checkpoints.load_checkpoint(path) for path in paths]
-    members = []
-    for path, model in zip(paths, models, strict=True):
-        print(f"predicting {len(images):,} faces with {path}", flush=True)
-        members.append(checkpoints.predict(model, images, tta))
-    return np.mean(members, axis=0)
+    names = ", ".join(map(str, paths))
+    print(f"predicting {len(images):,} faces with {names}", flush=True)
+    return checkpoints.predict_all(models, images, tta, say_view).mean(axis=0)
+
+
+def say_view(number, count):
+    """Count the views of --tta on a terminal."""
+    if sys.stdout.isatty():
+        print(f"\rview {number} of {count}", end="\n" * (number == count), flush=True)
 
 
 def write_table(path, header, rows):

@@ -297,17 +297,18 @@ def predict(model, images, tta=False):
     )
 
 
-def predict_all(models, images, tta=False):
+def predict_all(models, images, tta=False, report=None):
     """Predict the emotions of faces with several models, as fast as this machine can.
 
     With `tta` the views are made once for all models, and the models compute in
-    bfloat16 where the processor or GPU has it; single digits of the third decimal
-    differ from `predict`, which measures what stands in records.
+    bfloat16 where the processor or GPU has it: an answer then differs from that of
+    `predict`, by which accuracies in records are measured, in the third decimal.
 
     Args:
         models: loaded checkpoints.
         images: uint8 (n, 48, 48, 1).
         tta: whether to average over `make_views` (test-time augmentation).
+        report: function that is told the number of each view and how many there are.
 
     Returns:
         Probabilities, float32 (models, n, 7).
@@ -316,10 +317,12 @@ def predict_all(models, images, tta=False):
         return np.array([predict(model, images) for model in models])
     if choose_precision("auto")[0] == "mixed_bfloat16":
         models = [build_in_bfloat16(model) for model in models]
-    views = make_views(images)
-    return np.mean(
-        [[predict(model, view) for model in models] for view in views], axis=0
-    )
+    answers = []
+    for number, view in enumerate(make_views(images), start=1):
+        answers.append([predict(model, view) for model in models])
+        if report is not None:
+            report(number, 2 * len(VIEWS))
+    return np.mean(answers, axis=0)
 
 
 def build_in_bfloat16(model):
