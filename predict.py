@@ -17,6 +17,7 @@ import numpy as np
 from fer import command, data, sources
 from fer.files import replacing
 from fer.paths import DEFAULT_MODELS_HELP, TEST_FACES, choose_models
+from fer.progress import Progress
 
 
 def build_parser():
@@ -77,7 +78,8 @@ def predict(paths, images, tta):
     models = [checkpoints.load_checkpoint(path) for path in paths]
     names = ", ".join(map(str, paths))
     print(f"predicting {len(images):,} faces with {names}", flush=True)
-    return checkpoints.predict_all(models, images, tta).mean(axis=0)
+    advance = Progress("views of --tta", checkpoints.NUM_VIEWS).advance
+    return checkpoints.predict_all(models, images, tta, advance).mean(axis=0)
 
 
 def write_table(path, header, rows):

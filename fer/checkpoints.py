@@ -25,6 +25,8 @@ VIEWS = (
     *({"theta": angle} for angle in (-10, -5, 5, 10)),
     *({"zx": zoom, "zy": zoom} for zoom in (0.85, 0.92, 1.08, 1.15)),
 )
+# With the mirror image of each.
+NUM_VIEWS = 2 * len(VIEWS)
 IN_FLOAT32 = (
     keras.layers.InputLayer,
     keras.layers.LayerNormalization,
@@ -297,17 +299,18 @@ def predict(model, images, tta=False):
     )
 
 
-def predict_all(models, images, tta=False):
+def predict_all(models, images, tta=False, advance=None):
     """Predict the emotions of faces with several models, as fast as this machine can.
 
     With `tta` the views are made once for all models, and the models compute in
-    bfloat16 where the processor or GPU has it; single digits of the third decimal
-    differ from `predict`, which measures what stands in records.
+    bfloat16 where the processor or GPU has it: an answer then differs from that of
+    `predict`, by which accuracies in records are measured, in the third decimal.
 
     Args:
         models: loaded checkpoints.
         images: uint8 (n, 48, 48, 1).
         tta: whether to average over `make_views` (test-time augmentation).
+        advance: function that is told of each view, by the number 1, or None.
 
     Returns:
         Probabilities, float32 (models, n, 7).
@@ -316,10 +319,12 @@ def predict_all(models, images, tta=False):
         return np.array([predict(model, images) for model in models])
     if choose_precision("auto")[0] == "mixed_bfloat16":
         models = [copy_model(model, "mixed_bfloat16") for model in models]
-    views = make_views(images)
-    return np.mean(
-        [[predict(model, view) for model in models] for view in views], axis=0
-    )
+    answers = []
+    for view in make_views(images):
+        answers.append([predict(model, view) for model in models])
+        if advance is not None:
+            advance(1)
+    return np.mean(answers, axis=0)
 
 
 def copy_model(model, policy):

@@ -503,8 +503,9 @@ def test_all_models_answer_about_views_that_are_made_once(precision, monkeypatch
         keras.utils.set_random_seed(seed)
         models.append(build_tiny())
     images = np.random.default_rng(0).integers(0, 256, (5, 48, 48, 1), np.uint8)
-    answers = checkpoints.predict_all(models, images, tta=True)
-    assert len(made) == 1
+    told = []
+    answers = checkpoints.predict_all(models, images, tta=True, advance=told.append)
+    assert len(made) == 1 and told == [1] * 26
     expected = [checkpoints.predict(model, images, tta=True) for model in models]
     same = np.array_equal(answers, expected)
     assert same == (precision == "float32")

@@ -9,11 +9,11 @@ import keras
 import numpy as np
 import pytest
 from conftest import run_script
-from tiny_network import build_tiny
+from tiny_network import build_tiny, compile_model
 
 from fer import precision
 from fer.flags import PRECISIONS
-from fer.recipes import Recipe, compile_model
+from fer.recipes import Recipe
 
 
 @pytest.fixture
