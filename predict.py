@@ -9,13 +9,12 @@ two minutes with --tta. Labelled faces are scored, for each Usage where there is
     python predict.py pretrained/*.keras --tta --labels public_labels.csv
 """
 
-import csv
 from pathlib import Path
 
 import numpy as np
 
 from fer import command, data, sources
-from fer.files import replacing
+from fer.files import write_table
 from fer.paths import DEFAULT_MODELS_HELP, TEST_FACES, choose_models
 from fer.progress import Progress
 
@@ -80,14 +79,6 @@ def predict(paths, images, tta):
     print(f"predicting {len(images):,} faces with {names}", flush=True)
     advance = Progress("views of --tta", checkpoints.NUM_VIEWS).advance
     return checkpoints.predict_all(models, images, tta, advance).mean(axis=0)
-
-
-def write_table(path, header, rows):
-    """Write a CSV file, whole or not at all."""
-    with replacing(path) as temporary, open(temporary, "w", encoding="utf-8") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(header)
-        writer.writerows(rows)
 
 
 def print_counts(predictions):
