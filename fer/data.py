@@ -13,7 +13,12 @@ import numpy as np
 
 from fer.command import InputError
 from fer.faces import EMOTIONS, IMAGE_SIZE, NUM_PIXELS, USAGES, Classes, Faces
-from fer.held_out import compute_fingerprint, count_copies, load_held_out
+from fer.held_out import (
+    compute_fingerprint,
+    count_copies,
+    load_held_out,
+    read_fold,
+)
 from fer.sources import choose_test, choose_training, locate, print_emotions, read
 
 # What others take from here beside the functions below.
@@ -186,8 +191,8 @@ def load_split(train, validation, ignore=()):
 
     Args:
         train: path of the training faces, as for `load_training_faces`.
-        validation: a share in [0, 1) of them, a Usage of the same file out of
-            `USAGES`, or the path of other labelled faces.
+        validation: a share in [0, 1) of them, a fold such as "3/10", a Usage of the
+            same file out of `USAGES`, or the path of other labelled faces.
         ignore: names of classes to leave out.
 
     Raises:
@@ -197,6 +202,10 @@ def load_split(train, validation, ignore=()):
     everything = read(path, classes)
     classes.check_met(path)
     images, labels = choose_training(path, everything)
+    fold = read_fold(validation)
+    if fold is not None:
+        rows = split_fold(images, labels, *fold, SPLIT_SEED)
+        return Split(path, images, labels, *rows)
     if isinstance(validation, str | Path):
         held_out, source = load_held_out(path, everything, validation, ignore)
         copies = count_copies(held_out.images, images)
@@ -258,4 +267,34 @@ def split(images, labels, fraction, seed):
             f"every emotion on both sides ({error}); give more faces or --validation 0"
         ) from error
     is_validation = np.isin(groups, held_out)
+    return np.flatnonzero(~is_validation), np.flatnonzero(is_validation)
+
+
+def split_fold(images, labels, number, count, seed):
+    """Split rows as `split` does, so that `count` validation parts cover every row.
+
+    Args:
+        images: uint8 (n, 48, 48, 1).
+        labels: int (n,).
+        number: of the fold to hold out, from 1 to count.
+        count: of folds, at least 2.
+        seed: the same seed gives the same folds.
+
+    Raises:
+        InputError: too few distinct faces to have some of each emotion in every fold.
+    """
+    from sklearn.model_selection import StratifiedKFold
+
+    groups = group_copies(images)
+    distinct, first_rows = np.unique(groups, return_index=True)
+    fewest = np.unique(labels[first_rows], return_counts=True)[1].min()
+    if fewest < count:
+        raise InputError(
+            f"cannot deal out {len(distinct)} distinct faces into {count} folds with "
+            f"every emotion in each: of one there are {fewest}; give more faces or "
+            "fewer folds"
+        )
+    folds = StratifiedKFold(count, shuffle=True, random_state=seed)
+    parts = list(folds.split(distinct, labels[first_rows]))
+    is_validation = np.isin(groups, distinct[parts[number - 1][1]])
     return np.flatnonzero(~is_validation), np.flatnonzero(is_validation)

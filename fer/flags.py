@@ -129,10 +129,11 @@ def build_parser(description, name, network_names, recipe):
         "--validation",
         type=validation_source,
         default=0.1,
-        metavar="SHARE|PATH|USAGE",
-        help="faces that choose the best epoch: a share of --train that is held out, "
-        "other labelled faces, or a Usage of the same file such as PublicTest; 0 keeps "
-        "the last epoch of a training on every row (default: %(default)s)",
+        metavar="SHARE|FOLD|USAGE|PATH",
+        help="faces that choose the best epoch: a share of --train that is held out, a "
+        "fold of it such as 1/10, a Usage of the file such as PublicTest, or other "
+        "labelled faces; 0 keeps the last epoch of a training on every row "
+        "(default: %(default)s)",
     )
     add(
         "--precision",

@@ -7,7 +7,21 @@ from pathlib import Path
 
 import pytest
 
+from fer import figures
+
 ROOT = Path(__file__).resolve().parent.parent
+
+
+def pytest_sessionfinish(session):
+    """Where all packages must be there, a test that misses one has failed."""
+    reporter = session.config.pluginmanager.get_plugin("terminalreporter")
+    skipped = reporter.stats.get("skipped", []) if reporter else []
+    missing = [
+        report for report in skipped if "could not import" in report.longreprtext
+    ]
+    if missing and os.environ.get("NO_PACKAGE_MAY_BE_MISSING"):
+        print(f"\n{len(missing)} tests were skipped for a missing package")
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
 
 
 @pytest.fixture(scope="session")
@@ -35,6 +49,17 @@ def real_faces():
     if not folder:
         pytest.skip("FER2013_DATA names no folder with the real train.csv and test.csv")
     return Path(folder)
+
+
+@pytest.fixture
+def drawn_figures(monkeypatch):
+    """A list that gets (path, figure) of what would be saved, to look into it."""
+    saved = []
+    monkeypatch.setattr(
+        figures, "save_figure", lambda figure, path: saved.append((path, figure))
+    )
+    yield saved
+    figures.plt.close("all")
 
 
 def run_module(module, *arguments, cwd, status=0):
