@@ -7,6 +7,7 @@ lost connection ends nothing: the numbers of the jobs stay in checkpoints/<name>
 and the same command finds them there.
 """
 
+import contextlib
 import logging
 import os
 import pickle
@@ -17,7 +18,7 @@ import time
 import submitit
 
 from fer.command import InputError
-from fer.job_group import Group
+from fer.job_group import ENDED, Group
 from fer.paths import CHECKPOINTS, run_file
 from fer.processes import Task
 from fer.run import ROOT, THREADS_VARIABLE
@@ -93,8 +94,7 @@ class Array(Group):
         super().__init__()
         self.names = [job.name for job in jobs]
         executor = make_executor(options)
-        self.queue, self.asked = list_queue(), time.monotonic()
-        self.last_seen = dict.fromkeys(self.names, self.asked)
+        self.queue = list_queue()
         self.handles = {}
         for name in self.names:
             number = read_number(name)
@@ -105,38 +105,44 @@ class Array(Group):
             self.handles |= submit(new, executor)
         again = len(jobs) - len(new)
         print(f"handed {len(new)} runs to Slurm; {again} were there already")
+        self.ask()
+        self.states = dict.fromkeys(self.names, "waiting")
+        self.last_seen = dict.fromkeys(self.names, time.monotonic())
+
+    def ask(self):
+        """Ask Slurm what is in its queue."""
+        self.asked = time.monotonic()
+        # Busy or restarting it does not answer, and is asked again.
+        with contextlib.suppress(subprocess.CalledProcessError):
+            self.queue = list_queue()
 
     def stop(self, number):
         for name, handle in self.handles.items():
-            if name not in self.codes:
+            if self.states[name] not in ENDED:
                 handle.cancel(check=False)
 
     def look(self):
         if time.monotonic() - self.asked > QUEUE_SECONDS:
-            try:
-                self.queue, self.asked = list_queue(), time.monotonic()
-            except subprocess.CalledProcessError:
-                # Busy or restarting; it is asked again.
-                self.asked = time.monotonic()
-        return [self.find_state(name, self.handles[name]) for name in self.names]
+            self.ask()
+        for name in self.names:
+            if self.states[name] not in ENDED:
+                self.states[name] = self.find_state(name, self.handles[name])
+        return list(self.states.values())
 
     def find_state(self, name, handle):
-        """The state of one run."""
-        if name not in self.codes:
-            code = read_code(handle)
-            state = self.queue.get(handle.job_id)
-            if code is None and state is not None:
-                self.last_seen[name] = time.monotonic()
-                return "waiting" if state == "PENDING" else "running"
-            if code is None and self.signal is not None:
-                return "stopped"
-            if (
-                code is None
-                and time.monotonic() - self.last_seen[name] < RESULT_SECONDS
-            ):
-                return "running"
-            self.codes[name] = self.note_loss(name, handle) if code is None else code
-            run_file(name, ".slurm").unlink(missing_ok=True)
+        """The state of a run that had not ended when it was last looked at."""
+        # In this order, since a job has its result before it leaves the queue.
+        state = self.queue.get(handle.job_id)
+        code = read_code(handle)
+        if code is None and state is not None:
+            self.last_seen[name] = time.monotonic()
+            return "waiting" if state == "PENDING" else "running"
+        if code is None and self.signal is not None:
+            return "stopped"
+        if code is None and time.monotonic() - self.last_seen[name] < RESULT_SECONDS:
+            return self.states[name]
+        self.codes[name] = self.note_loss(name, handle) if code is None else code
+        run_file(name, ".slurm").unlink(missing_ok=True)
         return self.describe_end(name)
 
     def note_loss(self, name, handle):
