@@ -113,12 +113,16 @@ def choose_layout(model, images, labels, held_out, options):
     return layout
 
 
-def describe_score(explanation, scores):
-    """What the salient pixels of the scored faces are worth, as lines of text."""
+def score(model, images, explanation, seed):
+    """What the salient pixels of explained faces are worth, as lines of text."""
     probabilities = explanation.probabilities
+    classes = probabilities.argmax(axis=1)
     yield (
-        f"probability of the predicted emotion over {len(probabilities)} faces: "
+        f"probability of the predicted emotion over {len(images)} faces: "
         f"{probabilities.max(axis=1).mean():.3f}"
+    )
+    scores = saliency.compute_score(
+        model, images, classes, explanation.saliency, seed=seed
     )
     for name, (kept, removed) in scores.items():
         yield (
@@ -163,12 +167,7 @@ def main(arguments=None):
     if options.score:
         rng = np.random.default_rng(options.seed)
         faces = images[rng.permutation(held_out)[:SCORED_FACES]]
-        explanation = explain(faces, None)
-        classes = explanation.probabilities.argmax(axis=1)
-        scores = saliency.compute_score(
-            model, faces, classes, explanation.saliency, seed=options.seed
-        )
-        print(*describe_score(explanation, scores), sep="\n")
+        print(*score(model, faces, explain(faces, None), options.seed), sep="\n")
 
 
 if __name__ == "__main__":

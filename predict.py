@@ -3,7 +3,7 @@
 Averages the probabilities of the named checkpoints, with --tta also over 26 views of
 every face: as it is, shifted, turned and zoomed a little, and all that mirrored. The
 7,178 test faces of the contest take about 10 s on two cores with the default network,
-two minutes with --tta.
+two minutes with --tta. Labelled faces are scored, for each Usage where there is one.
 
     python predict.py                       # checkpoints/cnn.keras, else a shipped one
     python predict.py pretrained/*.keras --tta --labels public_labels.csv
@@ -15,9 +15,8 @@ from pathlib import Path
 import numpy as np
 
 from fer import command, data, sources
-from fer.command import InputError
 from fer.files import replacing
-from fer.paths import DEFAULT_MODELS, TEST_FACES
+from fer.paths import DEFAULT_MODELS_HELP, TEST_FACES, choose_models
 
 
 def build_parser():
@@ -28,8 +27,7 @@ def build_parser():
         nargs="*",
         metavar="MODEL",
         type=Path,
-        help="checkpoints to average (default: "
-        f"{DEFAULT_MODELS[0]} if it exists, else {DEFAULT_MODELS[1]})",
+        help=f"checkpoints to average {DEFAULT_MODELS_HELP}",
     )
     add(
         "--test",
@@ -61,25 +59,6 @@ def build_parser():
     )
     sources.add_ignore_flag(parser)
     return parser
-
-
-def choose_models(models):
-    """The checkpoints named, or the default one; refuses what is not there."""
-    for model in models:
-        if not model.is_file():
-            raise InputError(
-                f"{model}: expected a checkpoint, found no such file; train one with "
-                "train_cnn.py"
-            )
-    if models:
-        return models
-    for model in DEFAULT_MODELS:
-        if model.exists():
-            return [model]
-    raise InputError(
-        f"no MODEL named, and neither {DEFAULT_MODELS[0]} nor {DEFAULT_MODELS[1]} "
-        "exists; train one with train_cnn.py"
-    )
 
 
 def load_faces(options):

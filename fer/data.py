@@ -95,6 +95,7 @@ def load_labels(path, faces, ignore=()):
         )
     known = choose_test(path, known)
     rows = find_rows(path, known, faces)
+    print_emotions(known.labels)
     labels, usages = np.full(len(faces.ids), -1), faces.usages
     labels[rows] = known.labels
     if usages is None and known.usages is not None:

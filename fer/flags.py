@@ -20,7 +20,7 @@ from fer.sources import add_ignore_flag
 
 SCHEDULES = ("cosine", "constant")
 OPTIMIZERS = ("sgd", "adam")
-PRECISIONS = ("auto", "float32", "mixed_bfloat16")
+PRECISIONS = ("auto", "float32", "mixed_bfloat16", "mixed_float16")
 
 
 def add_train_flag(parser):
@@ -139,7 +139,8 @@ def build_parser(description, name, network_names, recipe):
         "--precision",
         default="auto",
         choices=PRECISIONS,
-        help="auto takes bfloat16 where the hardware has it (default: %(default)s)",
+        help="auto takes 16 bits where the hardware is fast with them "
+        "(default: %(default)s)",
     )
     add(
         "--seed",

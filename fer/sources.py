@@ -53,9 +53,16 @@ def read(path, classes=None, needed="pixels", unique=False):
     """
     path, classes = locate(path), classes or Classes()
     if path.is_dir():
-        return read_folder(path, classes, unique)
-    with open_table(path) as (name, file):
-        return read_csv(name, file, classes, needed, unique)
+        faces = read_folder(path, classes, unique)
+    else:
+        with open_table(path) as (name, file):
+            faces = read_csv(name, file, classes, needed, unique)
+    if faces.images is not None and faces.images.max() == 1:
+        raise InputError(
+            f"{path}: expected pixels from 0 to 255, found none above 1; multiply them "
+            "by 255 before they are rounded"
+        )
+    return faces
 
 
 def choose_training(path, faces):

@@ -161,7 +161,8 @@ def test_the_script_end_to_end(drawn, tmp_path):
     )
     Image.open(tmp_path / "plots/pca.png").verify()
     lines = process.stdout.splitlines()
-    assert lines[0].startswith("420 faces") and lines[-1] == "wrote plots/pca.png"
+    assert f"420 faces from {drawn / 'train.csv'}: computing components" in lines
+    assert lines[-1] == "wrote plots/pca.png"
     images, labels = data.load_training_faces(drawn / "train.csv")
     found = pca.analyze(images.reshape(420, -1), labels)
     row = next(line.split() for line in lines if line.split()[0] == "20")
