@@ -75,11 +75,9 @@ def predict(paths, images, tta):
     from fer import checkpoints
 
     models = [checkpoints.load_checkpoint(path) for path in paths]
-    members = []
-    for path, model in zip(paths, models, strict=True):
-        print(f"predicting {len(images):,} faces with {path}", flush=True)
-        members.append(checkpoints.predict(model, images, tta))
-    return np.mean(members, axis=0)
+    names = ", ".join(map(str, paths))
+    print(f"predicting {len(images):,} faces with {names}", flush=True)
+    return checkpoints.predict_all(models, images, tta).mean(axis=0)
 
 
 def write_table(path, header, rows):

@@ -8,7 +8,7 @@ import math
 
 import pandas as pd
 
-from fer import flags, jobs, paths
+from fer import jobs, paths, sources
 from fer.command import file_stem, new_parser, positive_integer
 from fer.files import replacing
 from networks import DEFAULT_NETWORK, NETWORKS
@@ -22,7 +22,7 @@ def build_parser(description, name):
         name: of the experiment, unless --name says otherwise.
     """
     parser = new_parser(description)
-    flags.add_train_flag(parser)
+    sources.add_train_flags(parser)
     parser.add_argument(
         "--network",
         default="small",

@@ -289,13 +289,18 @@ def predict(model, images, tta=False):
     Returns:
         Probabilities, float32 (n, 7).
     """
-    starts = range(0, max(1, len(images)), PREDICTION_PART)
-    parts = [images[start : start + PREDICTION_PART] for start in starts]
+    parts = split_parts(images)
     return np.concatenate([predict_part(model, part, tta) for part in parts])
 
 
+def split_parts(images):
+    """Images in the parts of which all views can be held in float32, one at least."""
+    starts = range(0, max(1, len(images)), PREDICTION_PART)
+    return [images[start : start + PREDICTION_PART] for start in starts]
+
+
 def predict_part(model, images, tta):
-    """Predict faces of which there are few enough to hold every view in float32."""
+    """Predict the faces of one part, as `predict` does."""
     views = make_views(images) if tta else [images.astype("float32")]
     return np.mean(
         [
@@ -324,21 +329,30 @@ def predict_all(models, images, tta=False):
     if not tta:
         return np.array([predict(model, images) for model in models])
     if choose_precision("auto")[0] == "mixed_bfloat16":
-        models = [build_in_bfloat16(model) for model in models]
-    views = make_views(images)
-    return np.mean(
-        [[predict(model, view) for model in models] for view in views], axis=0
-    )
+        models = [copy_model(model, "mixed_bfloat16") for model in models]
+    parts = [
+        np.mean(
+            [[predict(model, view) for model in models] for view in make_views(part)],
+            axis=0,
+        )
+        for part in split_parts(images)
+    ]
+    return np.concatenate(parts, axis=1)
 
 
-def build_in_bfloat16(model):
-    """The same model, whose layers compute in bfloat16 where they may."""
+def copy_model(model, policy):
+    """A new model like another one, with its weights, that computes in a precision.
+
+    Args:
+        model: uncompiled.
+        policy: the name of a Keras dtype policy.
+    """
 
     def copy(layer):
         config = layer.get_config()
         # What scales pixels, normalizes or takes exponentials needs more than 8 bits.
         if not isinstance(layer, IN_FLOAT32):
-            config["dtype"] = "mixed_bfloat16"
+            config["dtype"] = policy
         return layer.__class__.from_config(config)
 
     copied = keras.models.clone_model(model, clone_function=copy)

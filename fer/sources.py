@@ -123,6 +123,23 @@ def print_emotions(labels):
         print(line)
 
 
+def add_train_flags(parser):
+    """The flags by which every script is told its labelled faces."""
+    parser.add_argument(
+        "--train",
+        default=paths.TRAIN_FACES,
+        metavar="PATH",
+        help="labelled faces: a CSV file or a folder (default: %(default)s)",
+    )
+    add_ignore_flag(parser)
+
+
+def list_train_flags(options):
+    """The flags of `add_train_flags` as another script is given them, as texts."""
+    ignore = ["--ignore", *options.ignore] if options.ignore else []
+    return ["--train", str(options.train), *ignore]
+
+
 def add_ignore_flag(parser):
     """The flag by which a script is told which classes to leave out."""
     parser.add_argument(

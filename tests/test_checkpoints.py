@@ -518,7 +518,7 @@ def test_all_models_answer_about_views_that_are_made_once(precision, monkeypatch
 
 def test_a_copy_in_bfloat16_keeps_pixels_and_probabilities_in_float32():
     model = build_tiny()
-    copied = checkpoints.build_in_bfloat16(model)
+    copied = checkpoints.copy_model(model, "mixed_bfloat16")
     policies = {layer.name: layer.dtype_policy.name for layer in copied.layers}
     assert policies.pop("normalization") == policies.pop("probabilities") == "float32"
     assert policies.pop("pixels") == "float32"

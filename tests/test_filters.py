@@ -8,9 +8,8 @@ from keras import layers
 from PIL import Image
 
 import plot_filters
-from fer import data, filters, gradients
+from fer import data, filters, gradients, sheets
 from fer.command import InputError
-from fer.figures import sheets
 
 PLAIN = {"decay": 0.0, "blur": 0.0, "seed": 0}
 

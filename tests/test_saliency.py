@@ -8,8 +8,7 @@ from keras import layers
 from PIL import Image
 
 import plot_saliency
-from fer import checkpoints, command, data, gradients, saliency
-from fer.figures import sheets
+from fer import checkpoints, command, data, gradients, saliency, sheets
 
 
 @pytest.fixture

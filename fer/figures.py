@@ -21,8 +21,6 @@ LINE_STYLES = ("-", "--", "-.", ":", (0, (8, 2, 1, 2, 1, 2)))
 MARKERS = "osD^vP"
 # 150 dots per inch stay sharp in print at the figures' sizes of 5 to 10 inches.
 DPI = 150
-# What a figure counts where no face is known to be new to the model.
-ALL_FACES = "all faces, also those trained on"
 SUFFIXES = (".png", ".pdf", ".svg")
 
 
