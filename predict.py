@@ -77,7 +77,7 @@ def predict(paths, images, tta):
     models = [checkpoints.load_checkpoint(path) for path in paths]
     names = ", ".join(map(str, paths))
     print(f"predicting {len(images):,} faces with {names}", flush=True)
-    advance = Progress("views of --tta", checkpoints.NUM_VIEWS).advance
+    advance = Progress("views of --tta", checkpoints.NUM_VIEWS * len(images)).advance
     return checkpoints.predict_all(models, images, tta, advance).mean(axis=0)
 
 

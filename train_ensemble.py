@@ -84,7 +84,7 @@ def build_parser():
         default=0,
         help="of the first member; each later one has the next (default: %(default)s)",
     )
-    jobs.add_jobs_flag(parser)
+    jobs.add_jobs_flags(parser)
     return parser
 
 
@@ -180,7 +180,7 @@ def main():
     faces = data.load_split(
         options.train, members[0].options.validation, options.ignore
     )
-    jobs.run_all(members, options.jobs, faces)
+    jobs.run_all(members, options, faces)
 
     models = [paths.run_file(member.name, ".keras") for member in members]
     if options.folds:

@@ -200,7 +200,7 @@ def main():
         range(options.seeds),
         lambda cell, seed: plan_run(cell, seed, options),
         lambda record, history: measure_run(record, history, faces),
-        options.jobs,
+        options,
         faces,
     )
 

@@ -307,7 +307,7 @@ def main():
         range(options.seed, options.seed + options.seeds),
         lambda cell, seed: plan_run(cell, seed, options),
         measure_run,
-        options.jobs,
+        options,
         faces,
     )
     table = grid.summarize(add_gain(measurements), Cell._fields, MEASURES)

@@ -17,6 +17,8 @@ from fer.precision import choose_precision
 
 # Faces per step of a prediction: enough to keep two cores busy, 100 MB of activations.
 PREDICTION_BATCH_SIZE = 256
+# Faces that are held in float32 at a time, 75 MB: whole steps, so that it changes none.
+PREDICTION_PART = 32 * PREDICTION_BATCH_SIZE
 # What test-time augmentation does to a face, in pixels, degrees and factors: no more
 # than the augmentation `strong` did to it.
 VIEWS = (
@@ -289,6 +291,18 @@ def predict(model, images, tta=False):
     Returns:
         Probabilities, float32 (n, 7).
     """
+    parts = split_parts(images)
+    return np.concatenate([predict_part(model, part, tta) for part in parts])
+
+
+def split_parts(images):
+    """Images in the parts of which all views can be held in float32, one at least."""
+    starts = range(0, max(1, len(images)), PREDICTION_PART)
+    return [images[start : start + PREDICTION_PART] for start in starts]
+
+
+def predict_part(model, images, tta):
+    """Predict the faces of one part, as `predict` does."""
     views = make_views(images) if tta else [images.astype("float32")]
     return np.mean(
         [
@@ -310,7 +324,8 @@ def predict_all(models, images, tta=False, advance=None):
         models: loaded checkpoints.
         images: uint8 (n, 48, 48, 1).
         tta: whether to average over `make_views` (test-time augmentation).
-        advance: function that is told of each view, by the number 1, or None.
+        advance: function that is told of how many faces a view was asked about, or
+            None.
 
     Returns:
         Probabilities, float32 (models, n, 7).
@@ -319,12 +334,15 @@ def predict_all(models, images, tta=False, advance=None):
         return np.array([predict(model, images) for model in models])
     if choose_precision("auto")[0] == "mixed_bfloat16":
         models = [copy_model(model, "mixed_bfloat16") for model in models]
-    answers = []
-    for view in make_views(images):
-        answers.append([predict(model, view) for model in models])
-        if advance is not None:
-            advance(1)
-    return np.mean(answers, axis=0)
+    parts = []
+    for part in split_parts(images):
+        answers = []
+        for view in make_views(part):
+            answers.append([predict(model, view) for model in models])
+            if advance is not None:
+                advance(len(part))
+        parts.append(np.mean(answers, axis=0))
+    return np.concatenate(parts, axis=1)
 
 
 def copy_model(model, policy):

@@ -13,6 +13,7 @@ from fer.command import (
     positive_number,
     seed_number,
 )
+from fer.devices import ONE, find_devices
 from fer.held_out import validation_source
 from fer.recipes import NORMALIZATIONS
 from fer.sources import add_train_flags
@@ -122,6 +123,14 @@ def build_parser(description, name, network_names, recipe):
         "fold of it such as 1/10, a Usage of the file such as PublicTest, or other "
         "labelled faces; 0 keeps the last epoch of a training on every row "
         "(default: %(default)s)",
+    )
+    add(
+        "--devices",
+        type=find_devices,
+        default=ONE,
+        metavar="one|all",
+        help="all shares every batch among the devices that KERAS_BACKEND=jax finds, "
+        "of several processes too, see experiments/machines.md (default: one)",
     )
     add(
         "--precision",

@@ -505,7 +505,7 @@ def test_all_models_answer_about_views_that_are_made_once(precision, monkeypatch
     images = np.random.default_rng(0).integers(0, 256, (5, 48, 48, 1), np.uint8)
     told = []
     answers = checkpoints.predict_all(models, images, tta=True, advance=told.append)
-    assert len(made) == 1 and told == [1] * 26
+    assert len(made) == 1 and told == [5] * 26
     expected = [checkpoints.predict(model, images, tta=True) for model in models]
     same = np.array_equal(answers, expected)
     assert same == (precision == "float32")
