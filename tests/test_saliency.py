@@ -288,7 +288,7 @@ def test_bad_input_is_refused(dense, drawn, tmp_path):
     fearless = tmp_path / "fearless.csv"
     lines = (drawn / "train.csv").read_text().splitlines()
     fearless.write_text("\n".join(line for line in lines if not line.startswith("2,")))
-    with pytest.raises(command.InputError, match="faces that are fear, found none"):
+    with pytest.raises(command.InputError, match="that are fear, found none"):
         dense("--emotion", "fear", "--train", fearless)
     assert not list(tmp_path.glob("plots/*"))
 
