@@ -3,7 +3,7 @@
 Averages the probabilities of the named checkpoints, with --tta also over 26 views of
 every face: as it is, shifted, turned and zoomed a little, and all that mirrored. The
 7,178 test faces of the contest take about 10 s on two cores with the default network,
-two minutes with --tta.
+two minutes with --tta. Labelled faces are scored, for each Usage where there is one.
 
     python predict.py                       # checkpoints/cnn.keras, else a shipped one
     python predict.py pretrained/*.keras --tta --labels public_labels.csv
@@ -15,7 +15,8 @@ import numpy as np
 
 from fer import command, data, sources
 from fer.files import write_table
-from fer.paths import DEFAULT_MODELS, TEST_FACES, choose_models
+from fer.paths import DEFAULT_MODELS_HELP, TEST_FACES, choose_models
+from fer.progress import Progress
 
 
 def build_parser():
@@ -26,8 +27,7 @@ def build_parser():
         nargs="*",
         metavar="MODEL",
         type=Path,
-        help="checkpoints to average (default: "
-        f"{DEFAULT_MODELS[0]} if it exists, else {DEFAULT_MODELS[1]})",
+        help=f"checkpoints to average {DEFAULT_MODELS_HELP}",
     )
     add(
         "--test",
@@ -75,11 +75,10 @@ def predict(paths, images, tta):
     from fer import checkpoints
 
     models = [checkpoints.load_checkpoint(path) for path in paths]
-    members = []
-    for path, model in zip(paths, models, strict=True):
-        print(f"predicting {len(images):,} faces with {path}", flush=True)
-        members.append(checkpoints.predict(model, images, tta))
-    return np.mean(members, axis=0)
+    names = ", ".join(map(str, paths))
+    print(f"predicting {len(images):,} faces with {names}", flush=True)
+    advance = Progress("views of --tta", checkpoints.NUM_VIEWS * len(images)).advance
+    return checkpoints.predict_all(models, images, tta, advance).mean(axis=0)
 
 
 def print_counts(predictions):

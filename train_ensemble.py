@@ -33,10 +33,10 @@ from fer import (
     data,
     ensembles,
     figures,
-    flags,
     jobs,
     measures,
     paths,
+    sources,
 )
 from fer.files import replacing
 from networks import DEFAULT_NETWORK, NETWORKS
@@ -48,7 +48,7 @@ MOST_MEMBERS = 12
 def build_parser():
     parser = command.new_parser(__doc__)
     add = parser.add_argument
-    flags.add_train_flag(parser)
+    sources.add_train_flags(parser)
     add(
         "--members",
         type=command.whole_number(1, MOST_MEMBERS),
@@ -84,7 +84,7 @@ def build_parser():
         default=0,
         help="of the first member; each later one has the next (default: %(default)s)",
     )
-    jobs.add_jobs_flag(parser)
+    jobs.add_jobs_flags(parser)
     return parser
 
 
@@ -98,7 +98,7 @@ def plan_members(options, recipe_flags):
     members = []
     for i in range(options.folds or options.members):
         network = options.networks[i % len(options.networks)]
-        arguments = ["--train", options.train, "--network", network]
+        arguments = [*sources.list_train_flags(options), "--network", network]
         arguments += ["--name", f"{options.name}_{i + 1}", "--seed", options.seed + i]
         if options.folds and i % 2:
             arguments += ["--normalization", "image"]
@@ -177,8 +177,10 @@ def main():
             "--validation: expected a share above 0, found 0; the members are compared "
             "on the faces that they hold out"
         )
-    faces = data.load_split(options.train, members[0].options.validation)
-    jobs.run_all(members, options.jobs, faces)
+    faces = data.load_split(
+        options.train, members[0].options.validation, options.ignore
+    )
+    jobs.run_all(members, options, faces)
 
     models = [paths.run_file(member.name, ".keras") for member in members]
     if options.folds:

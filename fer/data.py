@@ -7,6 +7,7 @@ Images are always uint8 of shape (n, 48, 48, 1) in [0, 255]; labels are integers
 
 import dataclasses
 import functools
+import itertools
 from pathlib import Path
 
 import numpy as np
@@ -95,6 +96,7 @@ def load_labels(path, faces, ignore=()):
         )
     known = choose_test(path, known)
     rows = find_rows(path, known, faces)
+    print_emotions(known.labels)
     labels, usages = np.full(len(faces.ids), -1), faces.usages
     labels[rows] = known.labels
     if usages is None and known.usages is not None:
@@ -225,10 +227,17 @@ def make_targets(labels):
 
 
 def group_copies(images):
-    """Number the distinct images: int64 (n,), equal where the pixels are equal."""
+    """Number the distinct images: int64 (n,), equal where the pixels are equal.
+
+    As `np.unique` does, without its copies of all images.
+    """
     rows = np.ascontiguousarray(images.reshape(len(images), -1))
-    keys = rows.view(np.dtype((np.void, rows.shape[1]))).ravel()
-    return np.unique(keys, return_inverse=True)[1]
+    order = np.argsort(rows.view(np.dtype((np.void, rows.shape[1]))).ravel())
+    neighbours = itertools.pairwise(order)
+    is_new = [(rows[row] != rows[other]).any() for row, other in neighbours]
+    groups = np.zeros(len(rows), dtype=np.int64)
+    groups[order[1:]] = np.cumsum(is_new)
+    return groups
 
 
 def split(images, labels, fraction, seed):

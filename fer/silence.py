@@ -12,6 +12,7 @@ TF_CPP_MIN_LOG_LEVEL=0 shows every line.
 
 import contextlib
 import importlib.util
+import logging
 import os
 import subprocess
 import sys
@@ -43,6 +44,10 @@ def install():
     wanted = os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2") != "0"
     if wanted and "tensorflow" not in sys.modules:
         sys.meta_path.insert(0, TensorFlowFinder())
+        # TensorFlow suspects an error where the fifth model of an ensemble is asked.
+        logging.getLogger("tensorflow").addFilter(
+            lambda record: "tf.function retracing" not in record.getMessage()
+        )
 
 
 class TensorFlowFinder:

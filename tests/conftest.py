@@ -9,18 +9,19 @@ import pytest
 
 from fer import figures
 
+# Names the folder with the real train.csv and test.csv.
+REAL_FACES = "FER2013_DATA"
 ROOT = Path(__file__).resolve().parent.parent
 
 
 def pytest_sessionfinish(session):
-    """Where all packages must be there, a test that misses one has failed."""
+    """Where everything must be there, a test that misses something has failed."""
     reporter = session.config.pluginmanager.get_plugin("terminalreporter")
     skipped = reporter.stats.get("skipped", []) if reporter else []
-    missing = [
-        report for report in skipped if "could not import" in report.longreprtext
-    ]
-    if missing and os.environ.get("NO_PACKAGE_MAY_BE_MISSING"):
-        print(f"\n{len(missing)} tests were skipped for a missing package")
+    # The real faces are not ours to give.
+    missing = [test for test in skipped if REAL_FACES not in test.longreprtext]
+    if missing and os.environ.get("NOTHING_MAY_BE_MISSING"):
+        print(f"\n{len(missing)} tests were skipped: -rs says for what")
         session.exitstatus = pytest.ExitCode.TESTS_FAILED
 
 
@@ -45,9 +46,11 @@ def trained(drawn, tmp_path_factory):
 @pytest.fixture(scope="session")
 def real_faces():
     """The folder with the real train.csv and test.csv; skips where there is none."""
-    folder = os.environ.get("FER2013_DATA")
+    folder = os.environ.get(REAL_FACES)
     if not folder:
-        pytest.skip("FER2013_DATA names no folder with the real train.csv and test.csv")
+        pytest.skip(
+            f"{REAL_FACES} names no folder with the real train.csv and test.csv"
+        )
     return Path(folder)
 
 

@@ -157,7 +157,7 @@ def test_what_validation_may_be(tmp_path, monkeypatch):
     for text, expected in (
         ("1", r"a share in \[0, 1\), found '1'"),
         ("nan", r"a share in \[0, 1\), found 'nan'"),
-        ("nowhere.csv", r"\[0, 1\), a file or folder of faces, or a Usage such as"),
+        ("nowhere.csv", r"\[0, 1\), a file or folder of faces, a fold such as"),
     ):
         with pytest.raises(argparse.ArgumentTypeError, match=expected):
             held_out.validation_source(text)

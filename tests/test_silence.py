@@ -107,6 +107,14 @@ def test_a_filter_that_is_kept_open_does_not_stop_the_start(tmp_path):
     assert time.monotonic() - started < 30
 
 
+def test_a_fifth_model_is_no_reason_to_suspect_an_error(tmp_path):
+    """Python's logger of TensorFlow: this line is left out, and no other one."""
+    stub = "import logging; log = logging.getLogger('tensorflow').warning\n"
+    stub += "log('5 of the last 5 calls to %s triggered tf.function retracing', 'x')\n"
+    stub += "log('a warning')"
+    assert start(tmp_path, stub).stderr == "a warning\nafter\n"
+
+
 @pytest.mark.parametrize("script", ["train_cnn.py", "predict.py"])
 def test_a_whole_run_says_nothing_on_stderr(script, trained, drawn, tmp_path):
     arguments = {
