@@ -16,7 +16,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from fer import checkpoints, command, data, flags, tables
+from fer import checkpoints, command, data, sources, tables
 from fer.alignment import compute_frame, improve_points, straighten
 from fer.detection import find_faces, load_detector
 from fer.faces import IMAGE_SIZE
@@ -32,7 +32,7 @@ CENTRE = np.array([IMAGE_SIZE / 2, IMAGE_SIZE / 2])
 
 def build_parser():
     parser = command.new_parser(__doc__)
-    flags.add_train_flag(parser)
+    sources.add_train_flags(parser)
     add = parser.add_argument
     add("model", metavar="MODEL", type=Path, help="checkpoint")
     add(
@@ -163,7 +163,7 @@ def shrink(images, size):
 
 def main():
     options = build_parser().parse_args()
-    images, labels = data.load_training_faces(options.train)
+    images, labels = data.load_training_faces(options.train, options.ignore)
     model = checkpoints.load_checkpoint(options.model)
     rows = checkpoints.require_held_out_rows([options.model], images, labels)
     if options.faces and options.faces < len(rows):
