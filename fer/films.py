@@ -29,7 +29,7 @@ def read_moments(path, every):
     """
     # What is wrong with a film is said below, in one line.
     os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
-    cv2.setLogLevel(2)
+    cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_ERROR)
     # Only its decoder of films: others would take a name for a pattern or a camera.
     film = cv2.VideoCapture(str(path), cv2.CAP_FFMPEG)
     following = 0.0
