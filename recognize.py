@@ -88,7 +88,8 @@ def recognize_all(options, sources):
 
     failures = photos.visit(sources, recognize)
     files.write_table(options.output / photos.TABLE, face_table.COLUMNS, rows)
-    print(f"wrote {options.output / photos.TABLE}: {len(rows):,} faces")
+    print(f"in all: {face_table.describe_rows(rows)}")
+    print(f"wrote {options.output / photos.TABLE}")
     return failures
 
 

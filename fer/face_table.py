@@ -43,29 +43,38 @@ def list_rows(picture, second, cuts, probabilities):
     return rows
 
 
+def name_face(shares):
+    """The likeliest emotion of a face, or that it is too small."""
+    return EMOTIONS[shares.argmax()] if np.isfinite(shares[0]) else TOO_SMALL
+
+
 def describe_face(shares):
     """The likeliest emotion of a face and its probability, as "happy 0.93"."""
-    if not np.isfinite(shares[0]):
-        return TOO_SMALL
-    return f"{EMOTIONS[shares.argmax()]} {shares.max():.2f}"
+    name = name_face(shares)
+    return name if name == TOO_SMALL else f"{name} {shares.max():.2f}"
 
 
 def describe_faces(probabilities):
     """What a picture holds, as "2 faces: happy 0.93, sad 0.41"."""
-    count = len(probabilities)
-    if count == 0:
-        return "no face"
-    heading = f"{count:,} face{'s' if count > 1 else ''}"
-    if count > NUM_LISTED:
-        return f"{heading}: {describe_counts(probabilities)}"
-    return f"{heading}: {', '.join(map(describe_face, probabilities))}"
+    if len(probabilities) > NUM_LISTED:
+        return describe_names(map(name_face, probabilities))
+    words = ", ".join(map(describe_face, probabilities))
+    return f"{count_faces(len(probabilities))}{': ' if words else ''}{words}"
 
 
-def describe_counts(probabilities):
-    """How many faces got which emotion, as "12 happy, 3 sad, 1 too small"."""
-    known = probabilities[np.isfinite(probabilities[:, 0])]
-    counts = Counter(EMOTIONS[emotion] for emotion in known.argmax(axis=1))
-    counts[TOO_SMALL] = len(probabilities) - len(known)
-    return ", ".join(
-        f"{count:,} {name}" for name, count in counts.most_common() if count
-    )
+def describe_rows(rows):
+    """What the rows of a table hold, as "5 faces: 3 sad, 1 happy, 1 too small"."""
+    column = COLUMNS.index("emotion")
+    return describe_names(row[column] or TOO_SMALL for row in rows)
+
+
+def describe_names(names):
+    """How many faces got which name, the most frequent first."""
+    counts = Counter(names)
+    words = ", ".join(f"{count:,} {name}" for name, count in counts.most_common())
+    return f"{count_faces(counts.total())}{': ' if words else ''}{words}"
+
+
+def count_faces(count):
+    """A number of faces in words."""
+    return {0: "no face", 1: "1 face"}.get(count, f"{count:,} faces")

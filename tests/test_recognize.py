@@ -79,6 +79,7 @@ def test_a_folder_of_every_kind_of_picture(portrait, model, tmp_path):
     ones = [f"photos/{name}" for name in (*names, "trip/one.png", "tiny.png")]
     assert counts == {**dict.fromkeys([*ones, PORTRAIT], 1), "photos/crowd.png": 60}
     assert "photos/nobody.png: no face" in process.stdout
+    assert "in all: 69 faces: " in process.stdout
     assert "photos/broken.jpg: expected a picture" in process.stderr
     assert "photos/phone.heic: expected a picture, found one in HEIC" in process.stderr
     assert "notes" not in process.stdout + process.stderr
