@@ -134,7 +134,8 @@ def take_apart(rows, count, group, gap):
         x = tf.reshape(rows, (num_rows, height, group, width // group, channels))
         x = tf.transpose(x, (0, 2, 1, 3, 4))
         x = tf.reshape(x, (num_rows * group, height, width // group, channels))
-        pictures = x[:count, :, : width // group - gap]
+        # In two steps: in one TensorFlow would lose sight of the width.
+        pictures = x[:, :, : width // group - gap][:count]
         return pictures, lambda gradient: lay_side_by_side(gradient, group, gap)
 
     return take(rows)
