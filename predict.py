@@ -3,7 +3,7 @@
 Averages the probabilities of the named checkpoints, with --tta also over 26 views of
 every face: as it is, shifted, turned and zoomed a little, and all that mirrored. The
 7,178 test faces of the contest take about 10 s on two cores with the default network,
-two minutes with --tta.
+two minutes with --tta. Labelled faces are scored, for each Usage where there is one.
 
     python predict.py                       # checkpoints/cnn.keras, else a shipped one
     python predict.py pretrained/*.keras --tta --labels public_labels.csv
@@ -12,13 +12,11 @@ two minutes with --tta.
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 
-from fer import checkpoints, command, data
-from fer.command import InputError
-from fer.files import replacing
-
-DEFAULT_MODELS = (Path("checkpoints/cnn.keras"), Path("pretrained/cnn.keras"))
+from fer import command, data, sources
+from fer.files import write_table
+from fer.paths import DEFAULT_MODELS_HELP, TEST_FACES, choose_models
+from fer.progress import Progress
 
 
 def build_parser():
@@ -29,12 +27,11 @@ def build_parser():
         nargs="*",
         metavar="MODEL",
         type=Path,
-        help="checkpoints to average (default: "
-        f"{DEFAULT_MODELS[0]} if it exists, else {DEFAULT_MODELS[1]})",
+        help=f"checkpoints to average {DEFAULT_MODELS_HELP}",
     )
     add(
         "--test",
-        default="data/test.csv",
+        default=TEST_FACES,
         metavar="PATH",
         help="faces to predict: a CSV file or a folder (default: %(default)s)",
     )
@@ -51,64 +48,37 @@ def build_parser():
     )
     add(
         "--labels",
-        metavar="CSV",
-        help="known labels of some or all test faces (id,label), for the accuracy",
+        metavar="PATH",
+        help="known labels of some or all test faces, for the accuracy: id,label, or "
+        "anything that --test takes",
     )
     add(
         "--probabilities",
         metavar="CSV",
         help="also write the probability of each emotion",
     )
+    sources.add_ignore_flag(parser)
     return parser
 
 
-def choose_models(models):
-    """The checkpoints named, or the default one."""
-    if models:
-        return models
-    for model in DEFAULT_MODELS:
-        if model.exists():
-            return [model]
-    raise InputError(
-        f"no MODEL named, and neither {DEFAULT_MODELS[0]} nor {DEFAULT_MODELS[1]} "
-        "exists; train one with train_cnn.py"
-    )
+def load_faces(options):
+    """The faces to predict, with the labels that the flags name."""
+    faces = data.load_test_faces(options.test, options.ignore)
+    if options.labels:
+        faces = data.load_labels(options.labels, faces)
+    return faces
 
 
-def load_labels(path, ids):
-    """Known labels of the test faces: int (n,), -1 where the file names none.
+def predict(paths, images, tta):
+    """The average answer of some checkpoints: probabilities, float32 (n, 7)."""
+    # Importing Keras takes seconds, in which a mistake in the faces is already said.
+    from fer import checkpoints
 
-    Raises:
-        InputError: the columns are not id,label, an id stands there twice or not in the
-            test file, or a label is none of 0 to 6.
-    """
-    try:
-        # As a row like the others: under two names pandas takes three fields for an
-        # index and two columns.
-        table = pd.read_csv(path, header=None, dtype=str, keep_default_na=False)
-    except ValueError as error:
-        raise InputError(
-            f"{path}: expected a CSV file with the columns id,label, found none "
-            f"({str(error).strip()}); fix the file"
-        ) from error
-    header, table = list(table.iloc[0]), table.iloc[1:]
-    if header != ["id", "label"]:
-        raise InputError(
-            f"{path}: expected the header id,label, found {','.join(header)}; fix the "
-            "first line"
-        )
-    data.check_unique(path, table[0])
-    rows = {identity: row for row, identity in enumerate(ids)}
-    labels = np.full(len(ids), -1)
-    for number, (identity, label) in enumerate(table.itertuples(index=False), start=1):
-        where = f"{path}, row {number} (line {number + 1})"
-        if identity not in rows:
-            raise InputError(
-                f"{where}: expected an id of the test file, found {identity!r}; "
-                "give the labels that belong to --test"
-            )
-        labels[rows[identity]] = data.parse_label(where, label.encode())
-    return labels
+    models = [checkpoints.load_checkpoint(path) for path in paths]
+    names = ", ".join(map(str, paths))
+    print(f"predicting {len(images):,} faces with {names}", flush=True)
+    advance = Progress("views of --tta", checkpoints.NUM_VIEWS * len(images)).advance
+    return checkpoints.predict_all(models, images, tta, advance).mean(axis=0)
 
 
 def print_counts(predictions):
@@ -123,9 +93,8 @@ def print_accuracy(predictions, labels, usages):
     known = labels >= 0
     parts = {"known labels": known}
     if usages is not None:
-        parts = {
-            usage: known & (np.array(usages) == usage) for usage in sorted(set(usages))
-        }
+        named = sorted(set(usages) - {None})
+        parts = {usage: known & (np.array(usages) == usage) for usage in named}
     for part, rows in parts.items():
         if rows.any():
             accuracy = (predictions[rows] == labels[rows]).mean()
@@ -134,32 +103,24 @@ def print_accuracy(predictions, labels, usages):
 
 def main():
     options = build_parser().parse_args()
-    faces = data.load_test_faces(options.test)
-    labels = faces.labels
-    if options.labels:
-        labels = load_labels(options.labels, faces.ids)
     paths = choose_models(options.models)
-    models = [checkpoints.load_checkpoint(path) for path in paths]
-
-    members = []
-    for path, model in zip(paths, models, strict=True):
-        print(f"predicting {len(faces.images):,} faces with {path}", flush=True)
-        members.append(checkpoints.predict(model, faces.images, options.tta))
-    probabilities = np.mean(members, axis=0)
+    faces = load_faces(options)
+    probabilities = predict(paths, faces.images, options.tta)
     predictions = probabilities.argmax(axis=1)
 
-    table = pd.DataFrame({"id": faces.ids, "label": predictions})
-    with replacing(options.output) as temporary:
-        table.to_csv(temporary, index=False)
+    write_table(
+        options.output, ["id", "label"], zip(faces.ids, predictions, strict=True)
+    )
     if options.probabilities:
-        table = pd.DataFrame(probabilities, columns=list(data.EMOTIONS))
-        table.insert(0, "id", faces.ids)
-        with replacing(options.probabilities) as temporary:
-            table.to_csv(temporary, index=False, float_format="%.6f")
+        rows = (
+            [identity, *(f"{share:.6f}" for share in face)]
+            for identity, face in zip(faces.ids, probabilities, strict=True)
+        )
+        write_table(options.probabilities, ["id", *data.EMOTIONS], rows)
         print(f"wrote {options.probabilities}")
     print_counts(predictions)
-    if labels is not None:
-        print_accuracy(predictions, labels, faces.usages)
+    if faces.labels is not None:
+        print_accuracy(predictions, faces.labels, faces.usages)
     print(f"wrote {options.output}")
 
 

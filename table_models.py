@@ -6,7 +6,8 @@
 Prints one table over all models, then one per model with the output shape, the
 parameters and the multiplications and additions of every layer, all in Markdown.
 How the operations are counted stands at the head of fer/complexity.py; multiply-adds
-are the products of weights and values in convolutional and dense layers.
+are the products of weights and values in convolutional and dense layers. A dash stands
+for what cannot be counted, since a layer's formula is not known there.
 """
 
 import time
@@ -15,12 +16,11 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-import networks
 from fer import checkpoints, command, complexity, tables
 from fer.data import IMAGE_SIZE
 from fer.files import replacing
-from fer.training import measure_size
-from networks import dense
+from fer.run import measure_size
+from networks import NETWORKS, dense
 
 # Enough to keep two cores busy; the widest network then takes 300 MB of activations.
 SPEED_BATCH_SIZE = 64
@@ -48,8 +48,8 @@ LAYER_COLUMNS = [
 
 def load_models(name):
     """Yield (label, model, checkpoint bytes or None) for a network or a checkpoint."""
-    if name in networks.NAMES:
-        yield f"{name} CNN", networks.load(name).build_cnn(), None
+    if name in NETWORKS:
+        yield f"{name} CNN", NETWORKS[name].build_cnn(), None
         build, _ = dense.find_dnn(name)
         yield f"{name} DNN", build(), None
     elif Path(name).exists():
@@ -58,7 +58,7 @@ def load_models(name):
     else:
         raise command.InputError(
             f"{name}: expected a checkpoint or a network "
-            f"({', '.join(networks.NAMES)}), found neither"
+            f"({', '.join(NETWORKS)}), found neither"
         )
 
 
@@ -88,10 +88,16 @@ def describe_model(label, model, checkpoint_bytes, rows):
         "layer": "total",
         "weighted_layers": dense.count_weighted_layers(model),
         **measure_size(model),
-        "multiplications": sum(row["multiplications"] for row in rows),
-        "additions": sum(row["additions"] for row in rows),
+        "multiplications": add_up(row["multiplications"] for row in rows),
+        "additions": add_up(row["additions"] for row in rows),
         "checkpoint_bytes": checkpoint_bytes,
     }
+
+
+def add_up(numbers):
+    """The sum, or None where one of the numbers is not known."""
+    numbers = list(numbers)
+    return None if None in numbers else sum(numbers)
 
 
 def measure_speed(model):
@@ -130,9 +136,9 @@ def build_parser():
     parser.add_argument(
         "models",
         nargs="*",
-        default=list(networks.NAMES),
+        default=list(NETWORKS),
         metavar="CHECKPOINT|NETWORK",
-        help=f"what to count (default: {' '.join(networks.NAMES)})",
+        help=f"what to count (default: {' '.join(NETWORKS)})",
     )
     parser.add_argument(
         "--skip-speed",

@@ -4,23 +4,120 @@
     python train_cnn.py --epochs 30 --augmentation erasing --name quick
 
 Reads data/train.csv, writes checkpoints/cnn.keras, .csv (log), .json (record) and
-plots/cnn_history.png. On two AVX512_BF16 cores the first takes 63 minutes and reaches
-69.1 and 68.9 % of the validation faces with the seeds 0 and 1, the second 22 minutes
-and 67.8 % with seed 0; README.md has the whole table. networks/ holds the networks
-with their recipes.
+plots/cnn_history.png. On two AVX512_BF16 cores it takes 63 minutes and reaches 69 % of
+the validation faces. networks/ holds the networks with their recipes.
 """
 
-import networks
-from fer import command, flags, training
+import keras
+
+from fer import checkpoints, command, data, distillation, fine_tuning, flags
+from fer.augmentation import AUGMENTATIONS, AugmentedFaces, FaceGenerator
+from fer.recipes import build_normalization, build_optimizer, weigh_classes
+from fer.run import open_run
+from networks import DEFAULT_NETWORK, NETWORKS
+
+
+def read_flags(arguments=None):
+    """What `train` is given for the flags of this script."""
+    default = NETWORKS[DEFAULT_NETWORK].CNN_RECIPE
+    parser = flags.build_parser(__doc__, "cnn", list(NETWORKS), default)
+    options = flags.parse_run(parser, arguments, DEFAULT_NETWORK)
+    if options.start_from:
+        build = fine_tuning.load_start(options)
+    else:
+        build = NETWORKS[options.network].build_cnn
+    pair = NETWORKS.get(options.recipe or options.network, NETWORKS[DEFAULT_NETWORK])
+    return build, pair.CNN_RECIPE, options
+
+
+def train(build, recipe, options, fit=None):
+    """Train a network and write checkpoints/<name>.* and plots/<name>_history.png.
+
+    Args:
+        build: function from a normalization layer to an uncompiled model.
+        recipe: of the network, for what the flags do not say.
+        options: the parsed flags of `fer.flags.build_parser`.
+        fit: function to take the place of `fit_epochs`, or None.
+
+    Returns:
+        The record that was written to checkpoints/<name>.json.
+
+    Raises:
+        InputError: something the user gave is wrong.
+    """
+    recipe = flags.override(recipe, options)
+
+    # Identical pictures stay on one side, or validation would reward remembering.
+    faces = data.load_split(options.train, options.validation, options.ignore)
+    if options.start_from:
+        faces = fine_tuning.keep_held_out(faces, options.start_from)
+
+    # Behind this door: one run a name, --resume to the bit, Ctrl-C, whole files.
+    with open_run(build, recipe, options, faces) as run:
+        targets = faces.train_targets
+        if recipe.teachers:
+            # Before the seed is set: loading teachers draws random numbers.
+            targets = distillation.soften(targets, recipe.teachers, faces)
+
+        # What a batch shows is a function of (seed, epoch, batch), so that neither
+        # threads nor --resume can change it.
+        batches = AugmentedFaces(
+            faces.train_images,
+            targets,
+            recipe.batch_size,
+            FaceGenerator(**AUGMENTATIONS[recipe.augmentation]),
+            options.seed,
+            recipe.mixup,
+            run.devices,
+        )
+
+        keras.utils.set_random_seed(options.seed)
+        keras.config.set_dtype_policy(run.precision)
+        run.devices.begin()
+        model = build(build_normalization(recipe.normalization, faces.train_images))
+        model.compile(
+            optimizer=build_optimizer(recipe, batches.num_batches),
+            loss=keras.losses.CategoricalCrossentropy(
+                label_smoothing=recipe.label_smoothing
+            ),
+            metrics=["accuracy"],
+        )
+        run.announce(model)
+
+        if not run.is_finished():
+            (fit or fit_epochs)(model, batches, faces, run)
+
+        # The best epoch, in float32, measured again from the file.
+        return run.publish(build, faces)
+
+
+def fit_epochs(model, batches, faces, run):
+    """Run the epochs that are left, each followed by the validation faces."""
+    recipe, validation, class_weight = run.recipe, None, None
+    batch_size = checkpoints.PREDICTION_BATCH_SIZE
+    if len(faces.validation_labels):
+        *validation, batch_size = run.devices.share_validation(
+            faces.validation_images, faces.validation_targets, batch_size
+        )
+    if recipe.class_weights:
+        class_weight = weigh_classes(faces.train_labels)
+    with run.callbacks(batches) as callbacks:
+        model.fit(
+            batches,
+            validation_data=validation,
+            validation_batch_size=batch_size,
+            class_weight=class_weight,
+            initial_epoch=len(run.history),
+            epochs=recipe.epochs,
+            # The batches come in an order of their own.
+            shuffle=False,
+            verbose=0,
+            callbacks=callbacks,
+        )
 
 
 def main():
-    recipe = networks.load(networks.NAMES[0]).CNN_RECIPE
-    parser = flags.build_parser(__doc__, "cnn", networks.NAMES, recipe)
-    options = parser.parse_args()
-    network = networks.load(options.network)
-    recipe = networks.load(options.recipe or options.network).CNN_RECIPE
-    training.train(network.build_cnn, recipe, options)
+    train(*read_flags())
 
 
 if __name__ == "__main__":

@@ -1,20 +1,17 @@
 """Measure which views of a face test-time augmentation gains from.
 
-    python experiments/compare_views.py checkpoints/cnn.keras checkpoints/quick.keras
+    python -m experiments.compare_views checkpoints/cnn.keras checkpoints/quick.keras
 
 Prints, for every checkpoint, the accuracy on its validation faces when the
 probabilities of some of the 26 views of `predict.py --tta` are averaged. A minute a
 checkpoint on two cores.
 """
 
-import sys
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+import numpy as np
 
-import numpy as np  # noqa: E402
-
-from fer import checkpoints, command, data, flags  # noqa: E402
+from fer import checkpoints, command, data, sources
 
 # Which of fer.checkpoints.VIEWS are averaged, by what they change, each also mirrored.
 SELECTIONS = {
@@ -28,7 +25,7 @@ SELECTIONS = {
 
 def build_parser():
     parser = command.new_parser(__doc__)
-    flags.add_train_flag(parser)
+    sources.add_train_flags(parser)
     parser.add_argument(
         "models", nargs="+", metavar="MODEL", type=Path, help="checkpoints"
     )
@@ -61,7 +58,7 @@ def compute_accuracies(model, images, labels):
 
 def main():
     options = build_parser().parse_args()
-    images, labels = data.load_training_faces(options.train)
+    images, labels = data.load_training_faces(options.train, options.ignore)
     print(f"| checkpoint | as it is | {' | '.join(SELECTIONS)} |")
     print("|---" + "|--:" * (1 + len(SELECTIONS)) + "|")
     for path in options.models:

@@ -1,12 +1,12 @@
 """Add finished runs to experiments/log.csv and draw accuracy against operations.
 
-    python experiments/log_runs.py checkpoints/cnn.keras --remark "the default"
-    python experiments/log_runs.py checkpoints/ablations_*.keras --without-tta
-    python experiments/log_runs.py                      # redraws the figure alone
+    python -m experiments.log_runs checkpoints/cnn.keras --remark "the default"
+    python -m experiments.log_runs checkpoints/ablations_*.keras --without-tta
+    python -m experiments.log_runs                      # redraws the figure alone
 
-A row tells the day the checkpoint was written, the commit checked out now, the command,
-the seed, the training operations (6 x multiply-adds x faces seen), the minutes and the
-accuracy on the validation faces, as they are and averaged over 26 views (what
+A row tells the day the checkpoint was written, the commit it was started from, the
+command, the seed, the training operations (6 x multiply-adds x faces seen), the minutes
+and the accuracy on the validation faces, as they are and averaged over 26 views (what
 predict.py --tta does). A run that is measured again, which has the same command and
 minutes, takes the place of its older row. A minute a checkpoint on two cores, with
 --without-tta nothing; nothing here reads the labels of a test face.
@@ -16,20 +16,15 @@ teachers: what these took is not among the operations of their student.
 """
 
 import datetime
-import subprocess
-import sys
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parent.parent
-sys.path.insert(0, str(ROOT))
+import matplotlib.pyplot as plt
+import pandas as pd
 
-import matplotlib.pyplot as plt  # noqa: E402
-import pandas as pd  # noqa: E402
+from fer import checkpoints, command, data, figures, paths, sources
+from fer.files import replacing
 
-from fer import checkpoints, command, data, figures, flags  # noqa: E402
-from fer.files import replacing  # noqa: E402
-
-LOG = ROOT / "experiments/log.csv"
+LOG = Path(__file__).resolve().parent / "log.csv"
 COLUMNS = (
     "date",
     "commit",
@@ -42,12 +37,12 @@ COLUMNS = (
     "val_accuracy_tta",
     "remark",
 )
-FIGURE = ROOT / "plots/accuracy_operations.png"
+FIGURE = paths.PLOTS / "accuracy_operations.png"
 
 
 def build_parser():
     parser = command.new_parser(__doc__)
-    flags.add_train_flag(parser)
+    sources.add_train_flags(parser)
     parser.add_argument(
         "models", nargs="*", metavar="MODEL", type=Path, help="checkpoints to add"
     )
@@ -104,11 +99,11 @@ def measure_run(path, images, labels, options):
         accuracy = round(checkpoints.compute_accuracy(probabilities, labels[rows]), 4)
     return {
         "date": datetime.date.fromtimestamp(path.stat().st_mtime).isoformat(),
-        "commit": read_commit(),
+        "commit": format_commit(record),
         "command": record["command"],
         "network": record["settings"]["network"],
         "seed": record["settings"]["seed"],
-        "training_operations": f"{record['training_operations']:.3g}",
+        "training_operations": format_operations(record["training_operations"]),
         "minutes": record["minutes"],
         "val_accuracy": round(record["val_accuracy"], 4),
         "val_accuracy_tta": accuracy,
@@ -116,14 +111,15 @@ def measure_run(path, images, labels, options):
     }
 
 
-def read_commit():
-    """The short name of the commit that is checked out; empty without git."""
-    try:
-        return subprocess.check_output(
-            ["git", "rev-parse", "--short", "HEAD"], cwd=ROOT, text=True
-        ).strip()
-    except (OSError, subprocess.CalledProcessError):
-        return ""
+def format_commit(record):
+    """The commit that a run was started from, in short; empty where none is known."""
+    commit = (record.get("commit") or "")[:7]
+    return f"{commit} changed" if record.get("changed") else commit
+
+
+def format_operations(number):
+    """A number of operations to three digits; empty where they cannot be counted."""
+    return "" if number is None else f"{number:.3g}"
 
 
 def add_rows(log, rows):
@@ -136,7 +132,8 @@ def add_rows(log, rows):
 def plot_operations(log, path):
     """Draw validation accuracy against training operations, a mark per network."""
     has_teachers = log["command"].str.contains("--teachers")
-    log = log[~has_teachers & (log["val_accuracy_tta"] != "")]
+    is_counted = log["training_operations"] != ""
+    log = log[~has_teachers & is_counted & (log["val_accuracy_tta"] != "")]
     figure, panel = plt.subplots(figsize=(7, 4.5), layout="constrained")
     for i, (network, runs) in enumerate(log.groupby("network", sort=False)):
         panel.plot(
@@ -159,7 +156,7 @@ def main():
     options = build_parser().parse_args()
     rows = []
     if options.models:
-        images, labels = data.load_training_faces(options.train)
+        images, labels = data.load_training_faces(options.train, options.ignore)
         for path in options.models:
             rows.append(measure_run(path, images, labels, options))
             print(f"{path}: {rows[-1]['val_accuracy']}", flush=True)

@@ -23,30 +23,33 @@ class StateKeeper(keras.callbacks.Callback):
     they resume with it.
 
     Args:
-        path: of the state file.
+        path: of the state file, or None where another process writes it.
         settings: of the run, JSON values; a resumed run must have the same.
+        origin: what the run was started with, JSON values by name.
         recipe: of the run.
-        faces: the AugmentedFaces to be told the epoch.
         saved: what `load_state` returned, or None.
+
+    Set `faces` to the AugmentedFaces before the first epoch.
     """
 
-    def __init__(self, path, settings, recipe, faces, saved):
+    def __init__(self, path, settings, origin, recipe, saved):
         super().__init__()
         self.path = path
         self.settings = settings
+        self.origin = origin
         self.recipe = recipe
-        self.faces = faces
         self.history = []
         self.best_weights = None
         self.pending = saved
         if saved is not None:
             arrays, document = saved
             self.history = document["history"]
-            self.best_weights = select(arrays, "best")
+            self.best_weights = pick_arrays(arrays, "best")
 
     def best_epoch(self):
-        """The epoch of the highest validation accuracy, else the last; from 1."""
-        if self.history[-1]["val_accuracy"] is None:
+        """The epoch whose weights are kept, counted from 1."""
+        has_validation = self.history[-1]["val_accuracy"] is not None
+        if self.recipe.keep == "last" or not has_validation:
             return self.history[-1]["epoch"]
         return max(self.history, key=lambda row: row["val_accuracy"])["epoch"]
 
@@ -97,15 +100,20 @@ class StateKeeper(keras.callbacks.Callback):
 
     def save(self):
         """Write the state after the epoch that has just ended."""
+        if self.path is None:
+            return
         kind, keys, *rest = np.random.get_state()
         arrays = {
-            **number("variable", [v.numpy() for v in self.variables()]),
-            **number("optimizer", [v.numpy() for v in self.model.optimizer.variables]),
-            **number("best", self.best_weights),
+            **name_arrays("variable", [v.numpy() for v in self.variables()]),
+            **name_arrays(
+                "optimizer", [v.numpy() for v in self.model.optimizer.variables]
+            ),
+            **name_arrays("best", self.best_weights),
             "numpy_random": keys,
         }
         document = {
             "settings": self.settings,
+            "origin": self.origin,
             "history": self.history,
             "numpy_random": [kind, *rest],
             "python_random": random.getstate(),
@@ -120,7 +128,9 @@ class StateKeeper(keras.callbacks.Callback):
             ("variable", self.variables()),
             ("optimizer", self.model.optimizer.variables),
         ):
-            for variable, value in zip(variables, select(arrays, prefix), strict=True):
+            for variable, value in zip(
+                variables, pick_arrays(arrays, prefix), strict=True
+            ):
                 variable.assign(value)
         kind, *rest = document["numpy_random"]
         np.random.set_state((kind, arrays["numpy_random"], *rest))
@@ -128,13 +138,13 @@ class StateKeeper(keras.callbacks.Callback):
         random.setstate((version, tuple(keys), gauss))
 
 
-def number(prefix, values):
+def name_arrays(prefix, values):
     """Name a list of arrays for a state file."""
     return {f"{prefix}_{i}": value for i, value in enumerate(values)}
 
 
-def select(arrays, prefix):
-    """The list of arrays that `number` named, in its order."""
+def pick_arrays(arrays, prefix):
+    """The list of arrays that `name_arrays` named, in its order."""
     count = sum(name.startswith(f"{prefix}_") for name in arrays)
     return [arrays[f"{prefix}_{i}"] for i in range(count)]
 

@@ -5,9 +5,19 @@ the members that Keras writes, as it writes them, and only built-in classes of w
 networks for pictures are made, none with code or files inside, are let through.
 """
 
+import concurrent.futures
 import json
+import math
+import random
+import re
+import warnings
 import zipfile
 from pathlib import Path
+
+import keras
+import numpy as np
+
+from fer.command import shorten
 
 HDF5_MAGIC = b"\x89HDF\r\n\x1a\n"
 # The members of every checkpoint and the most bytes each may have. The largest
@@ -64,6 +74,9 @@ CLASSES = {
     "keras.regularizers": ["L1", "L1L2", "L2"],
     "keras.constraints": ["MaxNorm"],
 }
+# The most values that all layers together may turn a face into: half a gigabyte, twenty
+# times as many as in any network here.
+MOST_VALUES = 2**27
 KNOWN = {(module, name) for module, names in CLASSES.items() for name in names}
 
 
@@ -92,6 +105,82 @@ def find_problem(path):
     # zipfile and json answer damaged bytes with a dozen kinds of exceptions.
     except Exception as error:
         return f"a damaged or foreign archive ({type(error).__name__}: {error})"
+
+
+def find_excess(path):
+    """Say what of a checkpoint that passed `find_problem` needs far too much memory.
+
+    Returns:
+        A phrase that completes "found ...", or None where all is well.
+
+    Raises:
+        Exception: of whatever kind, where Keras cannot make a network of it.
+    """
+    with zipfile.ZipFile(path) as archive:
+        config = json.loads(archive.read("config.json"))
+        held = archive.getinfo("model.weights.h5").file_size
+    config.pop("compile_config", None)
+    num_bytes, num_values = measure(config)
+    if num_bytes > held:
+        return f"layers with {num_bytes:,} bytes of weights in a file of {held:,}"
+    if num_values > MOST_VALUES:
+        return f"layers that turn a face into {num_values:,} values"
+    return None
+
+
+def measure(config):
+    """Lay a network out, without allocating any of its weights.
+
+    Args:
+        config: of a Keras model, in which every object is known; Keras uses it up.
+
+    Returns:
+        The bytes of the weights and the number of values that all layers together
+        turn a face into.
+    """
+
+    def lay_out():
+        with keras.StatelessScope(initialize_variables=False):
+            return keras.saving.deserialize_keras_object(config)
+
+    # Initializers and dropout draw their seeds from here, and a run its own after them.
+    drawn = random.getstate()
+    # Keras remembers variables without a value, by thread, and allocates them as soon
+    # as it makes another layer. Those of a thread of their own it forgets.
+    with concurrent.futures.ThreadPoolExecutor(max_workers=1) as pool:
+        model = pool.submit(lay_out).result()
+    random.setstate(drawn)
+    num_bytes = sum(
+        math.prod(weight.shape) * np.dtype(weight.dtype).itemsize
+        for weight in model.weights
+    )
+    return num_bytes, sum(math.prod(layer.output.shape[1:]) for layer in model.layers)
+
+
+def find_unpublishable(model):
+    """Say what keeps the checkpoint of a built model from being loaded again.
+
+    Returns:
+        A phrase that completes "found ...", or None where all is well.
+    """
+    try:
+        with warnings.catch_warnings():
+            # Of functions without a name, which are refused in one line here.
+            warnings.simplefilter("ignore", UserWarning)
+            config = keras.saving.serialize_keras_object(model)
+        # What it is trained with is not published.
+        config.pop("compile_config", None)
+        for layer in [*config["config"].get("layers", []), config]:
+            found = find_foreign_object(layer)
+            if found is not None:
+                return f"{found}, in layer {shorten(layer['config'].get('name'))}"
+        num_bytes, num_values = measure(config)
+    # Whatever a layer of one's own may raise on the way.
+    except Exception as error:
+        return f"one that Keras cannot load again ({type(error).__name__})"
+    if num_bytes > MEMBERS["model.weights.h5"] or num_values > MOST_VALUES:
+        return f"{num_bytes:,} bytes of weights and {num_values:,} values a face"
+    return None
 
 
 def find_foreign_member(archive):
@@ -144,14 +233,25 @@ def find_foreign_object(node):
     return next(filter(None, map(find_foreign_object, children)), None)
 
 
+def list_accepted():
+    """The names of the layers and other objects that a network may be built of."""
+    modules = ("keras.layers", "keras.initializers", "keras.regularizers")
+    return [name for module in modules for name in CLASSES[module]]
+
+
+def read_version(path):
+    """The version of Keras that wrote a checkpoint, or None where it does not say."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            version = json.loads(archive.read("metadata.json"))["keras_version"]
+        return version if re.fullmatch(r"[\d.]{1,20}\w{0,9}", version) else None
+    # Whatever a damaged or foreign archive leads to.
+    except Exception:
+        return None
+
+
 def is_known(node):
     """Whether a node of a configuration names a class of `CLASSES` and nothing else."""
     name = node.get("class_name")
     registered = node.get("registered_name")
     return (node.get("module"), name) in KNOWN and registered in (None, name)
-
-
-def shorten(value):
-    """A value from the file as it can stand in a one-line message."""
-    text = repr(value)
-    return text if len(text) <= 60 else f"{text[:56]}...'"

@@ -3,6 +3,7 @@
 import hashlib
 import json
 import warnings
+import zipfile
 from pathlib import Path
 
 import keras
@@ -11,10 +12,13 @@ import numpy as np
 from fer import checkpoint_safety
 from fer.augmentation import FaceGenerator
 from fer.command import InputError
-from fer.data import EMOTIONS, IMAGE_SIZE
+from fer.data import EMOTIONS, IMAGE_SIZE, compute_fingerprint
+from fer.precision import choose_precision
 
 # Faces per step of a prediction: enough to keep two cores busy, 100 MB of activations.
 PREDICTION_BATCH_SIZE = 256
+# Faces that are held in float32 at a time, 75 MB: whole steps, so that it changes none.
+PREDICTION_PART = 32 * PREDICTION_BATCH_SIZE
 # What test-time augmentation does to a face, in pixels, degrees and factors: no more
 # than the augmentation `strong` did to it.
 VIEWS = (
@@ -23,6 +27,45 @@ VIEWS = (
     *({"theta": angle} for angle in (-10, -5, 5, 10)),
     *({"zx": zoom, "zy": zoom} for zoom in (0.85, 0.92, 1.08, 1.15)),
 )
+# With the mirror image of each.
+NUM_VIEWS = 2 * len(VIEWS)
+IN_FLOAT32 = (
+    keras.layers.InputLayer,
+    keras.layers.LayerNormalization,
+    keras.layers.Rescaling,
+    keras.layers.Softmax,
+)
+# How far the sum of an answer may be from 1: the digits of bfloat16.
+SUM_TOLERANCE = 0.02
+# Keys of Keras' configurations that Keras 3.8 does not know, and what it does without
+# them. A new version of Keras that adds another one fails a test in tests/.
+NEW_KEYS = {
+    "input_axes": None,
+    "output_axes": None,
+    "optional": False,
+    "quantization_config": None,
+    "ragged": False,
+    "renorm": False,
+    "renorm_clipping": None,
+    "renorm_momentum": 0.99,
+}
+# Of shipped checkpoints, which were written again without the keys of `NEW_KEYS`: the
+# digest of before by that of today. The weights are the same to the bit, and the states
+# of runs that they teach hold the former.
+FORMER_DIGESTS = {
+    "e98b2e7747a8a320bc116ddcace85330b1a73ae2cd9be1e35e8ecf6949d6776c": (
+        "458e2a76ceb33bbeb25327f53b9381f84d3d829726f2c2fb4d7e7ee6c4fe49d6"
+    ),
+    "fc4ee5e47b06662d89bd55af54ddd5262cc81ab1be5e31655dd6fb0fb8b8c89d": (
+        "8314f7fb588c8bb609e8277d311845f8ba9b9da06e7b6a206e1124cd9d97f091"
+    ),
+    "6194f9afd293e85192d59f5ae88e64a5cc8c855bc2dc39520436cc03cb82ee43": (
+        "553aa0ba7a368589d85c3a5fd75f73fed85a45571db8b5e6e0c2619fb08341e4"
+    ),
+    "479f09d631edb530c28c4605504b6c6da98881c460eaecec3e8e550dd5ac4a9b": (
+        "622fb67a9fad3278b692cfe88f5ac20e9b1526671f510daf803bfa816aa73bd9"
+    ),
+}
 
 
 def load_checkpoint(path):
@@ -33,40 +76,131 @@ def load_checkpoint(path):
             not write, or is no classifier of these faces.
     """
     problem = checkpoint_safety.find_problem(path)
+    try:
+        problem = problem or checkpoint_safety.find_excess(path)
+        if problem is None:
+            with warnings.catch_warnings():
+                # Keras only warns where it leaves layers without their weights.
+                warnings.simplefilter("error", UserWarning)
+                model = keras.models.load_model(path, compile=False)
+    except Exception as error:
+        problem = f"a file that Keras cannot load ({type(error).__name__})"
     if problem is not None:
         raise InputError(
             f"{path}: expected a checkpoint of this project, found {problem}; "
-            "train one with train_cnn.py"
+            f"{advise(path)}"
         )
-    try:
-        with warnings.catch_warnings():
-            # Keras only warns where it leaves layers without their weights.
-            warnings.simplefilter("error", UserWarning)
-            model = keras.models.load_model(path, compile=False)
-    except Exception as error:
-        raise InputError(
-            f"{path}: expected a checkpoint of this project, found a file that Keras "
-            f"cannot load ({type(error).__name__}); train one with train_cnn.py"
-        ) from error
     if not all(np.isfinite(weights).all() for weights in model.get_weights()):
         raise InputError(
             f"{path}: expected finite weights, found NaN or infinity; train again with "
             "a lower --learning-rate"
         )
+    problem = find_other_answers(model)
+    if problem is not None:
+        raise InputError(f"{path}: {problem}; train one with train_cnn.py")
+    return model
+
+
+def advise(path):
+    """What to do about a checkpoint that cannot be loaded, as the end of a message."""
+    version = checkpoint_safety.read_version(path)
+    if version in (None, keras.__version__):
+        return "train one with train_cnn.py"
+    return (
+        f"it was written with Keras {version} and this is Keras {keras.__version__}: "
+        f"install keras=={version} or have it written with this version"
+    )
+
+
+def find_other_answers(model):
+    """Say how a model differs from a classifier of these faces, or None."""
     expected = (None, IMAGE_SIZE, IMAGE_SIZE, 1), (None, len(EMOTIONS))
     if (model.input_shape, model.output_shape) != expected:
-        raise InputError(
-            f"{path}: expected a model from {expected[0]} to {expected[1]}, found "
-            f"{model.input_shape} to {model.output_shape}; train one with train_cnn.py"
+        return (
+            f"expected a model from {expected[0]} to {expected[1]}, found "
+            f"{model.input_shape} to {model.output_shape}"
         )
-    return model
+    # Noise, black and white.
+    faces = np.random.default_rng(0).integers(0, 256, (4, *model.input_shape[1:]))
+    faces[2:] = [[[[0]]], [[[255]]]]
+    try:
+        answers = model(faces.astype("float32"))
+    # Backends refuse what they cannot compute with a dozen kinds of exceptions.
+    except Exception as error:
+        return f"expected an answer about four faces, found {type(error).__name__}"
+    return find_improbable(keras.ops.convert_to_numpy(answers))
+
+
+def find_improbable(answers):
+    """Say why the answers of a model, (n, 7), are no probabilities, or None."""
+    answers = answers.astype("float32")
+    sums = answers.sum(axis=1)
+    # NaN is neither above nor below anything.
+    if (answers >= 0).all() and (np.abs(sums - 1) < SUM_TOLERANCE).all():
+        return None
+    return (
+        "expected probabilities, in [0, 1] and with the sum 1, found numbers from "
+        f"{answers.min():.3g} to {answers.max():.3g} and sums from {sums.min():.3g} "
+        f"to {sums.max():.3g}: is there no softmax at its end?"
+    )
+
+
+def require_publishable(model):
+    """Refuse a model whose checkpoint could not be loaded, before it is trained.
+
+    Raises:
+        InputError: it holds a layer or another object that `load_checkpoint` refuses,
+            or does not answer with a probability for each emotion.
+    """
+    found = checkpoint_safety.find_unpublishable(model)
+    if found is not None:
+        accepted = ", ".join(checkpoint_safety.list_accepted())
+        raise InputError(
+            f"{model.name}: expected a network of what a checkpoint may hold "
+            f"({accepted}), found {found}; build it of these, or add a built-in class "
+            "without code or files inside to CLASSES in fer/checkpoint_safety.py"
+        )
+    problem = find_other_answers(model)
+    if problem is not None:
+        raise InputError(f"{model.name}: {problem}")
+
+
+def save(model, path):
+    """Write a checkpoint that older versions of Keras can load as well.
+
+    Args:
+        model: uncompiled, in float32.
+        path: of the file, which ends in .keras; see `fer.files.replacing`.
+    """
+    model.save(path)
+    with zipfile.ZipFile(path) as archive:
+        members = [(info, archive.read(info)) for info in archive.infolist()]
+    with zipfile.ZipFile(path, "w") as archive:
+        for info, content in members:
+            if info.filename == "config.json":
+                config = leave_out_defaults(json.loads(content))
+                content = json.dumps(config).encode()
+            archive.writestr(info, content)
+
+
+def leave_out_defaults(node):
+    """A configuration without the keys of `NEW_KEYS` that stand at their default."""
+    if isinstance(node, list):
+        return [leave_out_defaults(child) for child in node]
+    if not isinstance(node, dict):
+        return node
+    return {
+        key: leave_out_defaults(child)
+        for key, child in node.items()
+        if key not in NEW_KEYS or child != NEW_KEYS[key]
+    }
 
 
 def load_record(path):
     """Read the record beside a checkpoint, <name>.json.
 
     Returns:
-        A dict as fer.training writes it, or None where there is no such file.
+        A dict as fer.run writes it, or None where there is no such file.
 
     Raises:
         InputError: the file is damaged.
@@ -130,24 +264,20 @@ def require_held_out_rows(paths, images, labels):
     return rows
 
 
-def compute_fingerprint(images, labels):
-    """The sha256 by which a record names its faces: pixels, then labels."""
-    return hashlib.sha256(images.tobytes() + labels.tobytes()).hexdigest()
-
-
 def compute_digest(path):
-    """The sha256 of a file.
+    """The sha256 of a file, of a shipped one as it was when runs first learnt from it.
 
     Raises:
         InputError: there is no such file.
     """
     try:
-        return hashlib.sha256(Path(path).read_bytes()).hexdigest()
+        digest = hashlib.sha256(Path(path).read_bytes()).hexdigest()
     except OSError as error:
         raise InputError(
             f"{path}: expected a checkpoint, found {error.strerror}; train one with "
             "train_cnn.py"
         ) from error
+    return FORMER_DIGESTS.get(digest, digest)
 
 
 def predict(model, images, tta=False):
@@ -161,6 +291,18 @@ def predict(model, images, tta=False):
     Returns:
         Probabilities, float32 (n, 7).
     """
+    parts = split_parts(images)
+    return np.concatenate([predict_part(model, part, tta) for part in parts])
+
+
+def split_parts(images):
+    """Images in the parts of which all views can be held in float32, one at least."""
+    starts = range(0, max(1, len(images)), PREDICTION_PART)
+    return [images[start : start + PREDICTION_PART] for start in starts]
+
+
+def predict_part(model, images, tta):
+    """Predict the faces of one part, as `predict` does."""
     views = make_views(images) if tta else [images.astype("float32")]
     return np.mean(
         [
@@ -169,6 +311,58 @@ def predict(model, images, tta=False):
         ],
         axis=0,
     )
+
+
+def predict_all(models, images, tta=False, advance=None):
+    """Predict the emotions of faces with several models, as fast as this machine can.
+
+    With `tta` the views are made once for all models, and the models compute in
+    bfloat16 where the processor or GPU has it: an answer then differs from that of
+    `predict`, by which accuracies in records are measured, in the third decimal.
+
+    Args:
+        models: loaded checkpoints.
+        images: uint8 (n, 48, 48, 1).
+        tta: whether to average over `make_views` (test-time augmentation).
+        advance: function that is told of how many faces a view was asked about, or
+            None.
+
+    Returns:
+        Probabilities, float32 (models, n, 7).
+    """
+    if not tta:
+        return np.array([predict(model, images) for model in models])
+    if choose_precision("auto")[0] == "mixed_bfloat16":
+        models = [copy_model(model, "mixed_bfloat16") for model in models]
+    parts = []
+    for part in split_parts(images):
+        answers = []
+        for view in make_views(part):
+            answers.append([predict(model, view) for model in models])
+            if advance is not None:
+                advance(len(part))
+        parts.append(np.mean(answers, axis=0))
+    return np.concatenate(parts, axis=1)
+
+
+def copy_model(model, policy):
+    """A new model like another one, with its weights, that computes in a precision.
+
+    Args:
+        model: uncompiled.
+        policy: the name of a Keras dtype policy.
+    """
+
+    def copy(layer):
+        config = layer.get_config()
+        # What scales pixels, normalizes or takes exponentials needs more than 8 bits.
+        if not isinstance(layer, IN_FLOAT32):
+            config["dtype"] = policy
+        return layer.__class__.from_config(config)
+
+    copied = keras.models.clone_model(model, clone_function=copy)
+    copied.set_weights(model.get_weights())
+    return copied
 
 
 def compute_accuracy(probabilities, labels):

@@ -9,6 +9,11 @@ picture turns n x n x c values into m x m x f:
     multiplications  m^2 f k^2 c
     additions        m^2 f k^2 c        without bias m^2 f (k^2 c - 1)
 
+With `groups` each filter sees c / groups of the values. A depthwise convolution with d
+kernels for each of the c values is the case of one value a kernel: m^2 c d k^2
+multiplications; a separable convolution is a depthwise one without bias, then one with
+kernels of 1 x 1.
+
 A dense layer from n to m units is the case of one place and a kernel as large as the
 picture: m (n + 1) parameters, m n multiplications, m n additions. Weights that meet a
 padding zero are counted like all others; a division counts as a multiplication.
@@ -33,44 +38,68 @@ import math
 
 from keras import layers
 
-from fer.command import InputError
-
-FREE = (
+# By their very classes: a layer that inherits from one may compute something else.
+FREE = {
     layers.InputLayer,
     layers.Activation,
     layers.Dropout,
     layers.Flatten,
+    layers.GaussianNoise,
+    layers.GlobalMaxPooling2D,
     layers.MaxPooling2D,
     layers.ReLU,
+    layers.Reshape,
+    layers.SpatialDropout2D,
     layers.ZeroPadding2D,
-)
+}
+# The layers whose multiplications are products of weights and values.
+WEIGHING = {
+    layers.Conv2D,
+    layers.Dense,
+    layers.DepthwiseConv2D,
+    layers.SeparableConv2D,
+}
 
 
 def count_operations(layer):
     """Multiplications and additions of one layer of a built model, for one face.
 
-    Raises:
-        InputError: a layer of a kind whose formula is not known here.
+    Returns:
+        Two numbers, or (None, None) for a layer whose formula is not known here.
     """
-    if isinstance(layer, FREE):
+    kind = type(layer)
+    if kind in FREE:
         return 0, 0
     outputs = count_values(layer.output)
-    if isinstance(layer, (layers.Conv2D, layers.Dense)):
+    if kind in (layers.Conv2D, layers.Dense):
         weights = math.prod(layer.kernel.shape[:-1])
         return outputs * weights, outputs * (weights - 1 + layer.use_bias)
-    if isinstance(layer, (layers.BatchNormalization, layers.Rescaling)):
+    if kind is layers.DepthwiseConv2D:
+        weights = math.prod(layer.kernel_size)
+        return outputs * weights, outputs * (weights - 1 + layer.use_bias)
+    if kind is layers.SeparableConv2D:
+        return count_separable(layer, outputs)
+    if kind in (layers.BatchNormalization, layers.Rescaling):
         return outputs, outputs
-    if isinstance(layer, (layers.LeakyReLU, layers.PReLU)):
+    if kind in (layers.LeakyReLU, layers.PReLU):
         return outputs, 0
-    if isinstance(layer, layers.GlobalAveragePooling2D):
+    if kind is layers.GlobalAveragePooling2D:
         return outputs, count_values(layer.input) - outputs
-    if isinstance(layer, layers.Softmax):
+    if kind is layers.Softmax:
         return outputs, outputs - 1
-    if isinstance(layer, layers.LayerNormalization):
+    if kind is layers.LayerNormalization:
         return 2 * outputs + 2, 3 * outputs - 2
-    raise InputError(
-        f"{layer.name}: expected a layer whose operations can be counted, found "
-        f"{type(layer).__name__}; add its formula to fer/complexity.py"
+    return None, None
+
+
+def count_separable(layer, outputs):
+    """`count_operations` of a SeparableConv2D that turns out so many values."""
+    weights = math.prod(layer.kernel_size)
+    values = math.prod(layer.depthwise_kernel.shape[2:])
+    between = outputs // layer.filters * values
+    return (
+        between * weights + outputs * values,
+        between * (weights - 1) + outputs * (values - 1 + layer.use_bias),
     )
 
 
@@ -83,7 +112,15 @@ def count_multiply_adds(model):
     """Multiply-adds of a forward pass for one face, in the usual sense.
 
     These are the products of weights and values in convolutional and dense layers.
+
+    Returns:
+        A number, or None where a layer with weights is of a kind without a formula.
     """
-    return sum(
-        count_operations(layer)[0] for layer in model.layers if hasattr(layer, "kernel")
-    )
+    total = 0
+    for layer in model.layers:
+        multiplications, _ = count_operations(layer)
+        if type(layer) in WEIGHING:
+            total += multiplications
+        elif multiplications is None and layer.weights:
+            return None
+    return total

@@ -1,70 +1,44 @@
-"""Faces on disk -> arrays: three CSV dialects, folders of pictures, the seeded split.
+"""Faces on disk -> arrays, and the seeded split into training and validation.
 
 Images are always uint8 of shape (n, 48, 48, 1) in [0, 255]; labels are integers
-0..6 that index `EMOTIONS`.
+0..6 that index `EMOTIONS`. What the files may look like stands in data/README.md;
+`fer.sources` reads them.
 """
 
-import csv
 import dataclasses
-import gzip
-import zlib
+import functools
+import itertools
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
-from sklearn.model_selection import train_test_split
 
 from fer.command import InputError
+from fer.faces import EMOTIONS, IMAGE_SIZE, NUM_PIXELS, USAGES, Classes, Faces
+from fer.held_out import (
+    compute_fingerprint,
+    count_copies,
+    load_held_out,
+    read_fold,
+)
+from fer.sources import choose_test, choose_training, locate, print_emotions, read
 
-EMOTIONS = ("angry", "disgust", "fear", "happy", "sad", "surprise", "neutral")
-IMAGE_SIZE = 48
-NUM_PIXELS = IMAGE_SIZE * IMAGE_SIZE
-# What fer2013.csv writes into its Usage column; only the first may train.
-USAGES = ("Training", "PublicTest", "PrivateTest")
-# The contest says label and feature, Kaggle's two other files emotion and pixels.
-COLUMNS = {
-    "label": "label",
-    "emotion": "label",
-    "feature": "pixels",
-    "pixels": "pixels",
-    "id": "id",
-    "usage": "usage",
-}
-LABELS = {str(label).encode(): label for label in range(len(EMOTIONS))}
-PICTURE_SUFFIXES = (".jpg", ".jpeg", ".png")
-GZIP_MAGIC = b"\x1f\x8b"
+# What others take from here beside the functions below.
+__all__ = ["EMOTIONS", "IMAGE_SIZE", "NUM_PIXELS", "USAGES", "compute_fingerprint"]
+
+# The validation part is the same for every --seed, so that runs can be compared and
+# averaged.
+SPLIT_SEED = 0
 
 
-@dataclasses.dataclass(frozen=True)
-class Faces:
-    """The faces of one file or folder, in its order.
-
-    Attributes:
-        images: uint8 (n, 48, 48, 1) in [0, 255].
-        labels: int64 (n,) in 0..6, or None where the source has none.
-        ids: n unique strings, or None where the source has none.
-        usages: n strings out of `USAGES`, or None where the source has none.
-    """
-
-    images: np.ndarray
-    labels: np.ndarray | None
-    ids: list | None = None
-    usages: list | None = None
-
-    def take(self, rows):
-        """The faces of the chosen rows."""
-        return Faces(
-            self.images[rows],
-            None if self.labels is None else self.labels[rows],
-            None if self.ids is None else [self.ids[row] for row in rows],
-            None if self.usages is None else [self.usages[row] for row in rows],
-        )
-
-
-def load_training_faces(path):
+def load_training_faces(path, ignore=()):
     """Load labelled faces: `label,feature`, Kaggle's two files, or `<emotion>/*.png`.
 
-    Of a file with a Usage column only the rows marked Training are returned.
+    Of a file with a Usage column only the rows marked Training are returned. Prints
+    the faces per emotion.
+
+    Args:
+        path: of a CSV file, an archive with one, or a folder.
+        ignore: names of classes to leave out.
 
     Returns:
         images: uint8 (n, 48, 48, 1).
@@ -73,315 +47,197 @@ def load_training_faces(path):
     Raises:
         InputError: naming file, row, what was expected, found and how to fix it.
     """
-    faces = read(path)
-    if faces.labels is None:
-        raise InputError(
-            f"{path}: expected a training file with the columns label,feature, found "
-            "no labels; a test file goes to predict.py --test"
-        )
-    if faces.usages is not None:
-        rows = [row for row, usage in enumerate(faces.usages) if usage == USAGES[0]]
-        if not rows:
-            raise InputError(
-                f"{path}: expected rows whose Usage is {USAGES[0]}, found none; "
-                "get the complete fer2013.csv"
-            )
-        faces = faces.take(rows)
-    if len(np.unique(faces.labels)) < 2:
-        emotion = EMOTIONS[faces.labels[0]]
-        raise InputError(
-            f"{path}: expected faces of at least two emotions, found only {emotion}; "
-            "there is nothing to learn to tell apart"
-        )
+    faces = load_split(path, 0, ignore)
     return faces.images, faces.labels
 
 
-def load_test_faces(path):
-    """Load the faces to predict: `id,feature`, Kaggle's two files, or a folder.
+def load_test_faces(path, ignore=()):
+    """Load the faces to predict, from all that `load_training_faces` takes and more.
 
-    Of a file with a Usage column the rows that are not Training are returned.
-    Where the source brings no ids they count from 0 in its order.
+    Of a file with a Usage column the rows that are not Training are returned. Where
+    the source brings no ids they count from 0 in its order. Prints the faces per
+    emotion where it brings labels.
 
     Returns:
-        Faces with ids, and with labels and usages where the source has them.
+        Faces with unique ids, and with labels and usages where the source has them.
 
     Raises:
         InputError: naming file, row, what was expected, found and how to fix it.
     """
-    faces = read(path)
-    if faces.usages is not None:
-        rows = [row for row, usage in enumerate(faces.usages) if usage != USAGES[0]]
-        if not rows:
-            raise InputError(
-                f"{path}: expected rows whose Usage is {' or '.join(USAGES[1:])}, "
-                f"found only {USAGES[0]}; get the complete fer2013.csv"
-            )
-        faces = faces.take(rows)
-    elif faces.labels is not None and Path(path).is_file():
-        raise InputError(
-            f"{path}: expected a test file with the columns id,feature, found labels; "
-            "a training file goes to --train of a training script"
-        )
-    if faces.ids is None:
-        numbers = [str(number) for number in range(len(faces.images))]
-        faces = dataclasses.replace(faces, ids=numbers)
+    path, classes = locate(path), Classes(ignore)
+    faces = choose_test(path, read(path, classes, unique=True))
+    classes.check_met(path)
+    if faces.labels is not None:
+        print_emotions(faces.labels)
     return faces
 
 
-def read(path):
-    """Read every face of a CSV file or a folder of pictures into `Faces`."""
-    path = Path(path)
-    if path.is_dir():
-        return read_folder(path)
-    if not path.is_file():
+def load_labels(path, faces, ignore=()):
+    """Give test faces the labels that another source knows: id,label, or faces as well.
+
+    Args:
+        path: of the labels, in any form that the faces may have.
+        faces: as `load_test_faces` returns them.
+        ignore: names of classes to leave out.
+
+    Returns:
+        The faces with labels, -1 where the source names none, and with its usages
+        (None where it names none) if they had none of their own.
+
+    Raises:
+        InputError: the source has no labels, an id that is not among the faces, or
+            another face under an id.
+    """
+    known = read(path, Classes(ignore), needed="label", unique=True)
+    if known.labels is None or (known.ids is None and known.images is None):
         raise InputError(
-            f"{path}: expected a CSV file or a folder of pictures, found nothing; "
-            "data/README.md says where to get it, draw_faces.py draws a stand-in"
+            f"{path}: expected the columns id,label, found no "
+            f"{'labels' if known.labels is None else 'ids'}; add them"
         )
-    try:
-        with open_plain(path) as file:
-            return read_csv(path, file)
-    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+    known = choose_test(path, known)
+    rows = find_rows(path, known, faces)
+    print_emotions(known.labels)
+    labels, usages = np.full(len(faces.ids), -1), faces.usages
+    labels[rows] = known.labels
+    if usages is None and known.usages is not None:
+        found = dict(zip(rows, known.usages, strict=True))
+        usages = [found.get(row) for row in range(len(faces.ids))]
+    return dataclasses.replace(faces, labels=labels, usages=usages)
+
+
+def find_rows(path, known, faces):
+    """The rows of the test faces that another source is about, found by their ids."""
+    rows = {identity: row for row, identity in enumerate(faces.ids)}
+    strange = [identity for identity in known.ids if identity not in rows]
+    if strange:
         raise InputError(
-            f"{path}: expected a complete gzip file, found a damaged one ({error}); "
-            "download it again"
-        ) from error
-
-
-def open_plain(path):
-    """Open a file for reading bytes, unpacking gzip whatever the file is called."""
-    with open(path, "rb") as file:
-        packed = file.read(2) == GZIP_MAGIC
-    return gzip.open(path, "rb") if packed else open(path, "rb")
-
-
-def read_csv(path, file):
-    """Read the rows of an open CSV file, checking each one."""
-    columns = read_header(path, file.readline())
-    values = {column: [] for column in columns}
-    row = 0
-    for line_number, line in enumerate(file, start=2):
-        line = line.rstrip(b"\r\n")
-        if not line:
-            continue
-        row += 1
-        where = f"{path}, row {row} (line {line_number})"
-        # A blank to NumPy, the end of the row to every other reader of CSV.
-        if b"\r" in line:
-            raise InputError(
-                f"{where}: expected one row, found a carriage return inside; "
-                "fix or delete the row"
-            )
-        fields = split_fields(where, line)
-        if len(fields) != len(columns):
-            raise InputError(
-                f"{where}: expected {len(columns)} columns, found {len(fields)}; "
-                "fix or delete the row"
-            )
-        for column, field in zip(columns, fields, strict=True):
-            values[column].append(PARSERS[column](where, field))
-    if row == 0:
-        raise InputError(
-            f"{path}: expected faces below the header, found none; download it again"
+            f"{path}: expected an id of the test faces, found {strange[0]!r} and "
+            f"{len(strange) - 1:,} others; give the labels that belong to --test"
         )
-    if "id" in values:
-        check_unique(path, values["id"])
-    return Faces(
-        images=np.stack(values["pixels"]).reshape(-1, IMAGE_SIZE, IMAGE_SIZE, 1),
-        labels=np.array(values["label"]) if "label" in values else None,
-        ids=values.get("id"),
-        usages=values.get("usage"),
-    )
-
-
-def read_header(path, line):
-    """Turn the first line of a CSV file into this project's column names."""
-    if not line:
+    rows = [rows[identity] for identity in known.ids]
+    if known.images is not None and (known.images != faces.images[rows]).any():
         raise InputError(
-            f"{path}: expected a CSV file, found an empty one; download it again"
+            f"{path}: expected the test faces, found others under the same ids; give "
+            "the labels that belong to --test"
         )
-    expected = "label,feature or id,feature (or Kaggle's emotion,pixels,Usage)"
-    try:
-        text = line.decode("utf-8-sig").rstrip("\r\n")
-        [names] = csv.reader([text], skipinitialspace=True, strict=True)
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise InputError(
-            f"{path}: expected the header {expected}, found bytes that are no text; "
-            "give the CSV file, unpacked"
-        ) from error
-    columns = [COLUMNS.get(name.strip().lower()) for name in names]
-    complete = "pixels" in columns and None not in columns
-    if not complete or len(set(columns)) < len(columns):
-        found = ",".join(names).strip()
-        found = found if len(found) <= 60 and found.isprintable() else "something else"
-        raise InputError(
-            f"{path}: expected the header {expected}, found {found}; "
-            "add or fix the first line"
+    return rows
+
+
+@dataclasses.dataclass(frozen=True)
+class Split:
+    """Faces to train on and faces held out, wherever those come from.
+
+    Attributes:
+        path: of the training faces.
+        images: uint8 (n, 48, 48, 1), the faces that training may use.
+        labels: int64 (n,) in 0..6.
+        train_rows, validation_rows: sorted int arrays, which of them are for what.
+        held_out: faces from elsewhere that take the place of `validation_rows`, or
+            None.
+        source: where those come from, with their fingerprint, or None.
+    """
+
+    path: Path
+    images: np.ndarray
+    labels: np.ndarray
+    train_rows: np.ndarray
+    validation_rows: np.ndarray
+    held_out: Faces | None = None
+    source: dict | None = None
+
+    # Each is computed once, since choosing rows copies them.
+    @functools.cached_property
+    def train_images(self):
+        whole = len(self.train_rows) == len(self.images)
+        return self.images if whole else self.images[self.train_rows]
+
+    @functools.cached_property
+    def validation_images(self):
+        if self.held_out is not None:
+            return self.held_out.images
+        return self.images[self.validation_rows]
+
+    @property
+    def train_labels(self):
+        return self.labels[self.train_rows]
+
+    @property
+    def validation_labels(self):
+        if self.held_out is not None:
+            return self.held_out.labels
+        return self.labels[self.validation_rows]
+
+    @property
+    def train_targets(self):
+        return make_targets(self.train_labels)
+
+    @property
+    def validation_targets(self):
+        return make_targets(self.validation_labels)
+
+    @functools.cached_property
+    def fingerprint(self):
+        """The sha256 by which a record names its faces."""
+        return compute_fingerprint(self.images, self.labels)
+
+    def describe(self):
+        """What a record says about the validation faces, for `load_recorded_faces`."""
+        rows = {"validation_rows": self.validation_rows.tolist()}
+        return (
+            rows if self.source is None else {**rows, "validation_faces": self.source}
         )
-    return columns
 
 
-def split_fields(where, line):
-    """Split a line at its commas; only one with quotes needs the slow csv module."""
-    if b'"' not in line:
-        return line.split(b",")
-    try:
-        # Latin-1 maps every byte to one character and back; digits need no more.
-        [fields] = csv.reader([line.decode("latin-1")], strict=True)
-    except csv.Error as error:
-        raise InputError(
-            f"{where}: expected balanced quotes, found {error}; fix or delete the row"
-        ) from error
-    return [field.encode("latin-1") for field in fields]
+def load_split(train, validation, ignore=()):
+    """Load the faces to train on and those to hold out.
 
+    Args:
+        train: path of the training faces, as for `load_training_faces`.
+        validation: a share in [0, 1) of them, a fold such as "3/10", a Usage of the
+            same file out of `USAGES`, or the path of other labelled faces.
+        ignore: names of classes to leave out.
 
-def parse_label(where, field):
-    """One label, 0..6."""
-    label = LABELS.get(field.strip())
-    if label is None:
-        raise InputError(
-            f"{where}: expected a label from 0 to {len(EMOTIONS) - 1}, found "
-            f"{shorten(field)}; fix or delete the row"
+    Raises:
+        InputError: naming file, row, what was expected, found and how to fix it.
+    """
+    path, classes = locate(train), Classes(ignore)
+    everything = read(path, classes)
+    classes.check_met(path)
+    images, labels = choose_training(path, everything)
+    fold = read_fold(validation)
+    if fold is not None:
+        rows = split_fold(images, labels, *fold, SPLIT_SEED)
+        return Split(path, images, labels, *rows)
+    if isinstance(validation, str | Path):
+        held_out, source = load_held_out(path, everything, validation, ignore)
+        copies = count_copies(held_out.images, images)
+        print(
+            f"validate  on {len(held_out.images):,} faces of {validation}, of which "
+            f"{copies:,} are copies of training faces"
         )
-    return label
+        rows = np.arange(len(images)), np.arange(0)
+        return Split(path, images, labels, *rows, held_out, source)
+    rows = split(images, labels, validation, SPLIT_SEED)
+    return Split(path, images, labels, *rows)
 
 
-def parse_pixels(where, field):
-    """2,304 grey levels separated by spaces -> uint8 (2304,)."""
-    try:
-        # As int64: a narrower type would silently wrap 300 to 44.
-        pixels = np.fromstring(field, dtype=np.int64, sep=" ")
-    except ValueError as error:
-        raise InputError(
-            f"{where}: expected whole numbers separated by spaces, found "
-            f"{shorten(first_foreign(field))}; fix or delete the row"
-        ) from error
-    if len(pixels) != NUM_PIXELS:
-        raise InputError(
-            f"{where}: expected {NUM_PIXELS} pixels, found {len(pixels)}; "
-            "fix or delete the row"
-        )
-    if pixels.min() < 0 or pixels.max() > 255:
-        wrong = pixels[(pixels < 0) | (pixels > 255)][0]
-        raise InputError(
-            f"{where}: expected pixels from 0 to 255, found {wrong}; "
-            "fix or delete the row"
-        )
-    return pixels.astype(np.uint8)
-
-
-def parse_id(where, field):
-    """One id, kept as it is written: it goes into the submission."""
-    try:
-        identity = field.strip().decode("utf-8")
-    except UnicodeDecodeError:
-        identity = ""
-    if not identity or not identity.isprintable() or set(identity) & set(',"'):
-        raise InputError(
-            f"{where}: expected an id, found {shorten(field)}; fix or delete the row"
-        )
-    return identity
-
-
-def parse_usage(where, field):
-    """One entry of the Usage column."""
-    usage = field.strip().decode("latin-1")
-    if usage not in USAGES:
-        raise InputError(
-            f"{where}: expected a Usage of {', '.join(USAGES)}, found "
-            f"{shorten(field)}; fix or delete the row"
-        )
-    return usage
-
-
-PARSERS = {
-    "label": parse_label,
-    "pixels": parse_pixels,
-    "id": parse_id,
-    "usage": parse_usage,
-}
-
-
-def first_foreign(field):
-    """The first word of a field that is no whole number."""
-    words = field.split()
-    return next((word for word in words if not word.isdigit()), field)
-
-
-def shorten(field):
-    """A field as it can stand in a one-line message."""
-    text = repr(field.decode("latin-1"))
-    return text if len(text) <= 24 else f"{text[:20]}...'"
-
-
-def check_unique(path, ids):
-    """Refuse a file that names one id twice."""
-    seen = {}
-    for row, identity in enumerate(ids, start=1):
-        if identity in seen:
-            raise InputError(
-                f"{path}, row {row}: expected every id once, found {identity} again "
-                f"(first in row {seen[identity]}); delete one of the rows"
-            )
-        seen[identity] = row
-
-
-def read_folder(path):
-    """Read `path/<emotion>/*.jpg|png`, or unlabelled pictures straight in `path`."""
-    folders = sorted(
-        entry.name
-        for entry in path.iterdir()
-        if entry.is_dir() and not entry.name.startswith(".")
-    )
-    unknown = [name for name in folders if name.lower() not in EMOTIONS]
-    if unknown:
-        raise InputError(
-            f"{path}: expected folders named {', '.join(EMOTIONS)}, found "
-            f"{unknown[0]}; give the folder that holds the emotions, such as data/train"
-        )
-    pictures = sorted(
-        picture
-        for folder in [path / name for name in folders] or [path]
-        for picture in folder.iterdir()
-        if picture.suffix.lower() in PICTURE_SUFFIXES
-    )
-    if not pictures:
-        raise InputError(
-            f"{path}: expected pictures in folders named {', '.join(EMOTIONS)}, found "
-            "none; data/README.md shows the folder form"
-        )
-    labels = None
-    if folders:
-        names = [picture.parent.name.lower() for picture in pictures]
-        labels = np.array([EMOTIONS.index(name) for name in names])
-    return Faces(
-        images=np.stack([read_picture(picture) for picture in pictures])[..., None],
-        labels=labels,
-    )
-
-
-def read_picture(path):
-    """Read one picture as grey levels, uint8 (48, 48)."""
-    try:
-        with Image.open(path) as picture:
-            size, face = picture.size, np.asarray(picture.convert("L"))
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        raise InputError(
-            f"{path}: expected a picture, found a damaged file; replace or delete it"
-        ) from error
-    if size != (IMAGE_SIZE, IMAGE_SIZE):
-        raise InputError(
-            f"{path}: expected {IMAGE_SIZE}x{IMAGE_SIZE} pixels, found "
-            f"{size[0]}x{size[1]}; cut the face out and resize it"
-        )
-    return face
+def make_targets(labels):
+    """One-hot labels, float32 (n, 7)."""
+    return np.eye(len(EMOTIONS), dtype="float32")[labels]
 
 
 def group_copies(images):
-    """Number the distinct images: int64 (n,), equal where the pixels are equal."""
+    """Number the distinct images: int64 (n,), equal where the pixels are equal.
+
+    As `np.unique` does, without its copies of all images.
+    """
     rows = np.ascontiguousarray(images.reshape(len(images), -1))
-    keys = rows.view(np.dtype((np.void, rows.shape[1]))).ravel()
-    return np.unique(keys, return_inverse=True)[1]
+    order = np.argsort(rows.view(np.dtype((np.void, rows.shape[1]))).ravel())
+    neighbours = itertools.pairwise(order)
+    is_new = [(rows[row] != rows[other]).any() for row, other in neighbours]
+    groups = np.zeros(len(rows), dtype=np.int64)
+    groups[order[1:]] = np.cumsum(is_new)
+    return groups
 
 
 def split(images, labels, fraction, seed):
@@ -405,6 +261,9 @@ def split(images, labels, fraction, seed):
     """
     if fraction == 0:
         return np.arange(len(images)), np.arange(0)
+    # Takes a second to import, in which a missing file is to be named.
+    from sklearn.model_selection import train_test_split
+
     groups = group_copies(images)
     distinct, first_rows = np.unique(groups, return_index=True)
     try:
@@ -417,4 +276,34 @@ def split(images, labels, fraction, seed):
             f"every emotion on both sides ({error}); give more faces or --validation 0"
         ) from error
     is_validation = np.isin(groups, held_out)
+    return np.flatnonzero(~is_validation), np.flatnonzero(is_validation)
+
+
+def split_fold(images, labels, number, count, seed):
+    """Split rows as `split` does, so that `count` validation parts cover every row.
+
+    Args:
+        images: uint8 (n, 48, 48, 1).
+        labels: int (n,).
+        number: of the fold to hold out, from 1 to count.
+        count: of folds, at least 2.
+        seed: the same seed gives the same folds.
+
+    Raises:
+        InputError: too few distinct faces to have some of each emotion in every fold.
+    """
+    from sklearn.model_selection import StratifiedKFold
+
+    groups = group_copies(images)
+    distinct, first_rows = np.unique(groups, return_index=True)
+    fewest = np.unique(labels[first_rows], return_counts=True)[1].min()
+    if fewest < count:
+        raise InputError(
+            f"cannot deal out {len(distinct)} distinct faces into {count} folds with "
+            f"every emotion in each: of one there are {fewest}; give more faces or "
+            "fewer folds"
+        )
+    folds = StratifiedKFold(count, shuffle=True, random_state=seed)
+    parts = list(folds.split(distinct, labels[first_rows]))
+    is_validation = np.isin(groups, distinct[parts[number - 1][1]])
     return np.flatnonzero(~is_validation), np.flatnonzero(is_validation)

@@ -1,6 +1,7 @@
 """The flags that every training script shares."""
 
 import dataclasses
+from pathlib import Path
 
 from fer.augmentation import AUGMENTATIONS
 from fer.command import (
@@ -12,21 +13,14 @@ from fer.command import (
     positive_number,
     seed_number,
 )
-from fer.normalization import NORMALIZATIONS
+from fer.devices import ONE, find_devices
+from fer.held_out import validation_source
+from fer.recipes import NORMALIZATIONS
+from fer.sources import add_train_flags
 
 SCHEDULES = ("cosine", "constant")
 OPTIMIZERS = ("sgd", "adam")
-PRECISIONS = ("auto", "float32", "mixed_bfloat16")
-
-
-def add_train_flag(parser):
-    """The flag by which every script is told its labelled faces."""
-    parser.add_argument(
-        "--train",
-        default="data/train.csv",
-        metavar="PATH",
-        help="labelled faces: a CSV file or a folder (default: %(default)s)",
-    )
+PRECISIONS = ("auto", "float32", "mixed_bfloat16", "mixed_float16")
 
 
 def build_parser(description, name, network_names, recipe):
@@ -44,12 +38,19 @@ def build_parser(description, name, network_names, recipe):
 
     parser = new_parser(description)
     add = parser.add_argument
-    add_train_flag(parser)
+    add_train_flags(parser)
     add(
         "--network",
         default=network_names[0],
         choices=network_names,
-        help="a file of networks/ (default: %(default)s)",
+        help=f"a file of networks/ (default: {network_names[0]})",
+    )
+    add(
+        "--start-from",
+        metavar="CHECKPOINT",
+        type=Path,
+        help="go on from a trained network, whose layers and normalization are kept "
+        "(default: a new network)",
     )
     add(
         "--recipe",
@@ -108,18 +109,35 @@ def build_parser(description, name, network_names, recipe):
         f"{name_default('on' if recipe.class_weights else 'off')}",
     )
     add(
+        "--keep",
+        choices=("best", "last"),
+        help="the epoch whose weights are kept: the best on the validation faces, or "
+        "the last, which these then did not choose (default: best)",
+    )
+    add(
         "--validation",
-        type=fraction,
+        type=validation_source,
         default=0.1,
-        metavar="FRACTION",
-        help="share of the faces held out to choose the best epoch; 0 trains on every "
-        "row and keeps the last epoch (default: %(default)s)",
+        metavar="SHARE|FOLD|USAGE|PATH",
+        help="faces that choose the best epoch: a share of --train that is held out, a "
+        "fold of it such as 1/10, a Usage of the file such as PublicTest, or other "
+        "labelled faces; 0 keeps the last epoch of a training on every row "
+        "(default: %(default)s)",
+    )
+    add(
+        "--devices",
+        type=find_devices,
+        default=ONE,
+        metavar="one|all",
+        help="all shares every batch among the devices that KERAS_BACKEND=jax finds, "
+        "of several processes too, see experiments/machines.md (default: one)",
     )
     add(
         "--precision",
         default="auto",
         choices=PRECISIONS,
-        help="auto takes bfloat16 where the hardware has it (default: %(default)s)",
+        help="auto takes 16 bits where the hardware is fast with them "
+        "(default: %(default)s)",
     )
     add(
         "--seed",
@@ -133,6 +151,28 @@ def build_parser(description, name, network_names, recipe):
         help="continue this run after its last finished epoch",
     )
     return parser
+
+
+def parse_run(parser, arguments, network):
+    """The options of a run, where a checkpoint to start from brings its network.
+
+    Args:
+        parser: of `build_parser`.
+        arguments: list of texts, or None for those of the command line.
+        network: the one to train where no flag says otherwise.
+    """
+    parser.set_defaults(network=None)
+    options = parser.parse_args(arguments)
+    if options.start_from is None:
+        options.network = options.network or network
+        return options
+    for flag in ("network", "normalization"):
+        if getattr(options, flag) is not None:
+            parser.error(
+                f"argument --{flag}: not allowed with --start-from, whose checkpoint "
+                "brings its own"
+            )
+    return options
 
 
 def override(recipe, options):

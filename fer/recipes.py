@@ -4,6 +4,11 @@ import math
 from dataclasses import dataclass
 
 import keras
+import numpy as np
+from keras import layers
+from sklearn.utils.class_weight import compute_class_weight
+
+NORMALIZATIONS = ("none", "unit", "standard", "image")
 
 # The parameters that batch normalization and biases learn stay small by themselves;
 # pulling them to zero only disturbs (He et al. 2019, arXiv 1812.01187, section 3.1).
@@ -31,9 +36,10 @@ class Recipe:
         teachers: paths of checkpoints whose average answer is half of every target
             (Hinton et al. 2015, arXiv 1503.02531).
         augmentation: a name of `fer.augmentation.AUGMENTATIONS`.
-        normalization: a name of `fer.normalization.NORMALIZATIONS`.
+        normalization: a name of `NORMALIZATIONS`, see `build_normalization`.
         class_weights: whether the loss weighs every emotion the same in all.
         patience: epochs without better validation accuracy before stopping, or None.
+        keep: "best" for the epoch of the best validation accuracy, or "last".
     """
 
     epochs: int
@@ -50,6 +56,7 @@ class Recipe:
     normalization: str = "standard"
     class_weights: bool = False
     patience: int | None = None
+    keep: str = "best"
 
     @property
     def depends_on_epochs(self):
@@ -97,12 +104,44 @@ def build_optimizer(recipe, steps_per_epoch):
     return optimizer
 
 
-def compile_model(model, recipe, steps_per_epoch):
-    """Compile a model for one-hot targets and the loss and metric of every run."""
-    model.compile(
-        optimizer=build_optimizer(recipe, steps_per_epoch),
-        loss=keras.losses.CategoricalCrossentropy(
-            label_smoothing=recipe.label_smoothing
-        ),
-        metrics=["accuracy"],
-    )
+def build_normalization(name, images):
+    """The layer without parameters that scales raw pixels at the head of a model.
+
+    It lies inside the model, so that training and prediction cannot differ and a
+    checkpoint takes raw pixels.
+
+    Args:
+        name: "none" (the pixels as they are), "unit" (to [0, 1]), "standard" (mean 0
+            and deviation 1 over the training part) or "image" (the same per image).
+        images: uint8 (n, 48, 48, 1), the training part.
+    """
+    # Always in float32: bfloat16 has 8 bits, too few for differences of grey levels.
+    same = {"name": "normalization", "dtype": "float32"}
+    if name == "image":
+        return layers.LayerNormalization(
+            axis=[1, 2, 3], center=False, scale=False, **same
+        )
+    if name == "standard":
+        mean, deviation = compute_statistics(images)
+        scale = max(deviation, 1.0)
+        return layers.Rescaling(1 / scale, offset=-mean / scale, **same)
+    return layers.Rescaling(1 / 255 if name == "unit" else 1.0, **same)
+
+
+def compute_statistics(images):
+    """Mean and standard deviation of all pixels of uint8 images, two floats.
+
+    From how often each grey level occurs: numpy's own would hold every pixel in eight
+    bytes at once.
+    """
+    counts = sum(np.bincount(image.ravel(), minlength=256) for image in images)
+    levels, total = np.arange(256), counts.sum()
+    mean = float(levels @ counts / total)
+    return mean, float(np.sqrt((levels - mean) ** 2 @ counts / total))
+
+
+def weigh_classes(labels):
+    """Weights of the loss under which every emotion counts the same, by label."""
+    present = np.unique(labels)
+    weights = compute_class_weight("balanced", classes=present, y=labels)
+    return dict(zip(present.tolist(), weights.tolist(), strict=True))

@@ -5,12 +5,15 @@ report describes its dense network there is `build_dnn(normalization=None)` too,
 elsewhere `networks.dense` matches one to the CNN.
 """
 
-import importlib
+from networks import deep, large_kernel, small, valid_padding, vgg, wide
 
-# The first is the default of the training scripts.
-NAMES = ("vgg", "wide", "small", "deep", "large_kernel", "valid_padding")
-
-
-def load(name):
-    """The module of a pair."""
-    return importlib.import_module(f"networks.{name}")
+# By the name that --network takes; the first is the default.
+NETWORKS = {
+    "vgg": vgg,
+    "wide": wide,
+    "small": small,
+    "deep": deep,
+    "large_kernel": large_kernel,
+    "valid_padding": valid_padding,
+}
+DEFAULT_NETWORK = "vgg"

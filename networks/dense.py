@@ -12,10 +12,10 @@ from pathlib import Path
 import keras
 from keras import layers
 
-import networks
 from fer import checkpoints
 from fer.command import InputError
 from fer.data import EMOTIONS, NUM_PIXELS
+from networks import NETWORKS
 from networks.blocks import emotion_output, face_input
 
 FEWEST_PARAMETERS, MOST_PARAMETERS = 100_000, 200_000_000
@@ -29,7 +29,7 @@ def find_dnn(name, match=None):
     """The dense network of a pair, or one matched to something else.
 
     Args:
-        name: of the pair, out of `networks.NAMES`.
+        name: of the pair, a key of `NETWORKS`.
         match: what `read_target` reads, or None for the pair's own `build_dnn`;
             where it has none, for one matched to its CNN.
 
@@ -37,7 +37,7 @@ def find_dnn(name, match=None):
         build: function from a normalization layer to an uncompiled model.
         description: a few words that tell this network from others.
     """
-    network = networks.load(name)
+    network = NETWORKS[name]
     if match is None and hasattr(network, "build_dnn"):
         return network.build_dnn, f"{name} DNN"
     num_parameters, num_layers = read_target(match or name)
@@ -64,14 +64,14 @@ def read_target(text):
     digits = text.replace(",", "")
     if digits.isdecimal():
         return int(digits), DEFAULT_LAYERS
-    if text in networks.NAMES:
-        model = networks.load(text).build_cnn()
+    if text in NETWORKS:
+        model = NETWORKS[text].build_cnn()
     elif Path(text).exists():
         model = checkpoints.load_checkpoint(text)
     else:
         raise InputError(
             "--match: expected a checkpoint, a number of parameters or a network "
-            f"({', '.join(networks.NAMES)}), found {text}"
+            f"({', '.join(NETWORKS)}), found {text}"
         )
     return model.count_params(), count_weighted_layers(model)
 

@@ -23,7 +23,8 @@ import time
 
 from tiny_network import RECIPE, build_tiny
 
-from fer import callbacks, command, flags, state, training
+import train_cnn as training
+from fer import callbacks, command, flags, state
 
 ACTIONS = {
     "signal": lambda number: os.kill(os.getpid(), number),

@@ -3,38 +3,31 @@
 import numpy as np
 import pandas as pd
 import pytest
-from conftest import run_script
+from conftest import run_module
 
-import train_ablations
-from fer import runs
+import train_cnn
+from experiments import ablations, grid
+from experiments.ablations import BOTH, NEITHER, Cell
 from fer.augmentation import AUGMENTATIONS
-from fer.normalization import NORMALIZATIONS
-from train_ablations import BOTH, NEITHER, Cell
+from fer.recipes import NORMALIZATIONS
 
 
 def test_every_cell_can_be_trained_and_stands_once():
-    cells = train_ablations.list_cells(
-        train_ablations.MAIN | train_ablations.INGREDIENTS
-    )
+    cells = ablations.list_cells(ablations.MAIN | ablations.INGREDIENTS)
     assert len(cells) == len(set(cells)) == 13
     assert {cell.augmentation for cell in cells} <= set(AUGMENTATIONS)
     assert {cell.normalization for cell in cells} == set(NORMALIZATIONS)
     for cell in cells:
         # argparse ends the test where a change is no flag of train_cnn.py.
-        train_ablations.runs.parse(cell.changes.split())
+        train_cnn.read_flags(cell.changes.split())
 
 
-def test_a_cell_becomes_flags(monkeypatch):
-    given = []
-    monkeypatch.setattr(
-        train_ablations.runs, "run_once", lambda arguments, _: given.append(arguments)
+def test_a_cell_becomes_flags():
+    options = ablations.build_parser().parse_args(["--name", "a"])
+    plain, weighted = (
+        ablations.plan_run(cell, 1, options).options
+        for cell in (BOTH, BOTH._replace(changes="--class-weights"))
     )
-    options = train_ablations.build_parser().parse_args(["--name", "a"])
-    train_ablations.train_cell(BOTH, 1, options, "faces")
-    train_ablations.train_cell(
-        BOTH._replace(changes="--class-weights"), 1, options, "faces"
-    )
-    plain, weighted = (train_ablations.runs.parse(map(str, each)) for each in given)
     assert plain.name == "a_geometric_standard_1" and plain.seed == 1
     assert plain.augmentation == "geometric" and plain.normalization == "standard"
     assert plain.class_weights is None and plain.epochs == 15
@@ -46,18 +39,18 @@ def test_a_cell_becomes_flags(monkeypatch):
 def test_recall():
     labels = np.array([1, 1, 1, 1, 0])
     predictions = np.array([1, 0, 1, 1, 1])
-    assert train_ablations.compute_recall(labels, predictions, 1) == 0.75
-    assert train_ablations.compute_recall(labels, predictions, 0) == 0
-    assert np.isnan(train_ablations.compute_recall(labels, predictions, 5))
+    assert ablations.compute_recall(labels, predictions, 1) == 0.75
+    assert ablations.compute_recall(labels, predictions, 0) == 0
+    assert np.isnan(ablations.compute_recall(labels, predictions, 5))
 
 
 def measurement(cell, seed, accuracy):
-    numbers = dict.fromkeys(train_ablations.MEASURES, 0.5)
+    numbers = dict.fromkeys(ablations.MEASURES, 0.5)
     return {**cell._asdict(), "seed": seed, **numbers, "val_accuracy": accuracy}
 
 
 def summarize(measurements):
-    return runs.summarize(measurements, Cell._fields, train_ablations.MEASURES)
+    return grid.summarize(measurements, Cell._fields, ablations.MEASURES)
 
 
 def test_mean_and_sample_deviation_over_the_seeds():
@@ -74,7 +67,7 @@ def test_mean_and_sample_deviation_over_the_seeds():
     assert list(table["seeds"]) == [3, 3]
     np.testing.assert_allclose(table["val_accuracy"], [0.6, 0.25])
     np.testing.assert_allclose(table["val_accuracy_deviation"], [0.1, 0])
-    header, rule, both, _ = train_ablations.describe(table)
+    header, rule, both, _ = ablations.describe(table)
     assert header.count("|") == rule.count("|") == both.count("|")
     cells = [cell.strip() for cell in both.split("|")]
     assert cells[1:6] == ["geometric", "standard", "", "0.600 ± 0.100", "0.5 ± 0.0"]
@@ -83,26 +76,24 @@ def test_mean_and_sample_deviation_over_the_seeds():
 def test_one_seed_has_no_deviation():
     table = summarize(pd.DataFrame([measurement(BOTH, 0, 0.5)]))
     assert table["val_accuracy_deviation"].isna().all()
-    assert "±" not in "".join(train_ablations.describe(table))
+    assert "±" not in "".join(ablations.describe(table))
 
 
 def test_every_experiment_gets_a_panel(tmp_path):
-    experiments = train_ablations.MAIN | train_ablations.INGREDIENTS
+    experiments = ablations.MAIN | ablations.INGREDIENTS
     history = pd.DataFrame(
         {"epoch": [1, 2], "accuracy": [0.2, 0.3], "val_accuracy": [0.2, 0.25]}
     )
-    histories = {
-        cell: [history, history] for cell in train_ablations.list_cells(experiments)
-    }
+    histories = {cell: [history, history] for cell in ablations.list_cells(experiments)}
     path = tmp_path / "ablations.png"
-    train_ablations.plot_curves(experiments, histories, "title", path)
+    ablations.plot_curves(experiments, histories, "title", path)
     assert path.stat().st_size > 10_000
 
 
 @pytest.mark.slow
 def test_the_four_cells_on_drawn_faces(drawn, tmp_path):
     arguments = ["--train", drawn / "train.csv", "--epochs", 1, "--seeds", 1]
-    first = run_script("train_ablations.py", *arguments, cwd=tmp_path)
+    first = run_module("experiments.ablations", *arguments, cwd=tmp_path)
     table = pd.read_csv(tmp_path / "plots/ablations.csv", keep_default_na=False)
     cells = list(zip(table["augmentation"], table["normalization"], strict=True))
     assert cells == [
@@ -115,6 +106,6 @@ def test_the_four_cells_on_drawn_faces(drawn, tmp_path):
     assert (tmp_path / "plots/ablations.png").stat().st_size > 10_000
     assert first.stdout.count("\n| ") == 1 + len(cells)
 
-    again = run_script("train_ablations.py", *arguments, cwd=tmp_path)
-    assert again.stdout.count("is finished") == len(cells)
+    again = run_module("experiments.ablations", *arguments, cwd=tmp_path)
+    assert f"{len(cells)} of {len(cells)} runs are finished" in again.stdout
     assert again.stdout.splitlines()[-10:] == first.stdout.splitlines()[-10:]

@@ -4,7 +4,9 @@ import keras
 import numpy as np
 import pytest
 
+from fer import augmentation
 from fer.augmentation import AUGMENTATIONS, AugmentedFaces, FaceGenerator, mix
+from fer.command import InputError
 
 
 def make_faces(augmentation, seed=0, batch_size=4, count=10):
@@ -56,6 +58,71 @@ def test_flip_is_the_picture_or_its_mirror():
     mirrored = (images == originals[:, :, ::-1]).all(axis=(1, 2, 3))
     assert (same | mirrored).all()
     assert 16 < same.sum() < 48
+
+
+@pytest.mark.parametrize(
+    ("option", "value"),
+    [
+        ("rescale", 1 / 255),
+        ("preprocessing_function", np.sqrt),
+        ("samplewise_center", True),
+        ("samplewise_std_normalization", True),
+        ("featurewise_center", True),
+        ("zca_whitening", True),
+        ("data_format", "channels_first"),
+        ("rotation", 10),
+        ("width_shift_range", 5),
+        ("height_shift_range", 2.5),
+        ("width_shift_range", 1),
+        ("width_shift_range", [-4, 0, 4]),
+        ("height_shift_range", -0.1),
+    ],
+)
+def test_options_that_would_not_be_drawn_are_refused(option, value):
+    with pytest.raises(InputError, match=f"{option}"):
+        FaceGenerator(**{option: value})
+
+
+def test_brightness_and_grey_levels_are_changed_and_nothing_else_is_drawn_anew():
+    images = np.full((8, 48, 48, 1), 100, "uint8")
+    images[:, 10:30, 10:30] = 50
+    changes = {"plain": {}, "brighter": {"brightness_range": (1.5, 2.0)}}
+    changes["shifted"] = {"channel_shift_range": 30}
+    faces = {
+        name: FaceGenerator(**AUGMENTATIONS["shift"], **change).change(
+            images[:1], np.random.default_rng(4)
+        )
+        for name, change in changes.items()
+    }
+    plain = faces.pop("plain")
+    levels = {name: changed[plain == 100] for name, changed in faces.items()}
+    assert 148 <= levels["brighter"].mean() <= 200
+    # Clipped to the levels of the face: only the darker ones rise, or the lighter fall.
+    assert not np.array_equal(faces["shifted"], plain)
+    assert np.abs(faces["shifted"] - plain).max() <= 30
+    dark = faces["brighter"] < 101
+    assert np.array_equal(dark, plain < 60)
+
+
+def test_names_of_networks_stay_valid_and_mean_the_same():
+    for new, old in augmentation.RECORDED_NAMES.items():
+        assert AUGMENTATIONS[old] is AUGMENTATIONS[new]
+        for a, b in zip(make_faces(old)[0], make_faces(new)[0], strict=True):
+            assert np.array_equal(a, b)
+    assert AUGMENTATIONS["small"] == {"mirrored": 0.5}
+
+
+def test_the_order_of_an_epoch_is_computed_once():
+    """And is the permutation that it has always been."""
+    faces = make_faces("none", seed=5)
+    expected = np.random.default_rng((5, 2)).permutation(10)
+    faces.epoch = 2
+    shown = np.concatenate([faces[i][1].argmax(axis=1) for i in range(3)])
+    assert np.array_equal(shown, expected)
+    before = augmentation.deal.cache_info()
+    faces[1]
+    after = augmentation.deal.cache_info()
+    assert (after.hits, after.misses) == (before.hits + 1, before.misses)
 
 
 def test_erasing_puts_one_rectangle_of_one_level():

@@ -4,6 +4,9 @@ import io
 import json
 import os
 import pickle
+import random
+import subprocess
+import sys
 import zipfile
 from pathlib import Path
 
@@ -11,12 +14,13 @@ import h5py
 import keras
 import numpy as np
 import pytest
+from conftest import ROOT
 from keras import layers
 from tiny_network import build_tiny
 
-import networks
 from fer import checkpoint_safety, checkpoints
 from fer.command import InputError
+from networks import NETWORKS
 
 
 @pytest.fixture(scope="module")
@@ -237,14 +241,15 @@ def test_other_shapes_are_refused(tmp_path):
     assert_refused(tmp_path / "flat.keras", "(None, 2304)")
 
 
-@pytest.mark.parametrize("name", networks.NAMES)
+@pytest.mark.parametrize("name", NETWORKS)
 def test_every_network_of_this_project_passes(name):
     """Also `wide` with its 426 MB, whose weights are not allocated for this."""
-    network = networks.load(name)
+    network = NETWORKS[name]
     builders = [network.build_cnn, getattr(network, "build_dnn", None)]
     for build in filter(None, builders):
         with keras.StatelessScope(initialize_variables=False):
             config = keras.saving.serialize_keras_object(build())
+            assert checkpoint_safety.find_unpublishable(build()) is None
         assert checkpoint_safety.find_foreign_object(config) is None
     keras.utils.clear_session()
     assert checkpoint_safety.MEMBERS["model.weights.h5"] > 427_000_000
@@ -258,6 +263,215 @@ def test_a_compiled_model_passes(tmp_path):
     faces = np.random.default_rng(0).random((2, 48, 48, 1), dtype=np.float32)
     loaded = checkpoints.load_checkpoint(path)
     np.testing.assert_array_equal(np.asarray(loaded(faces)), np.asarray(model(faces)))
+
+
+def test_a_model_that_does_not_answer_with_probabilities_is_refused(tmp_path):
+    pixels = keras.Input((48, 48, 1))
+    logits = layers.Dense(7)(layers.Flatten()(pixels))
+    path = tmp_path / "odd.keras"
+    for activation in (None, "sigmoid", "relu", "tanh"):
+        answers = layers.Activation(activation)(logits)
+        checkpoints.save(keras.Model(pixels, answers), path)
+        assert_refused(path, "expected probabilities", "no softmax at its end?")
+    checkpoints.save(keras.Model(pixels, layers.Softmax()(logits)), path)
+    checkpoints.load_checkpoint(path)
+
+
+@pytest.mark.parametrize(
+    ("answers", "improbable"),
+    [
+        ([[0.5, 0.5], [0, 1]], False),
+        ([[0.996, 0], [1.004, 0]], False),
+        ([[0.5, 0.5], [0.5, 0.6]], True),
+        ([[1.5, -0.5]], True),
+        ([[np.nan, 1]], True),
+    ],
+)
+def test_probabilities_lie_between_0_and_1_and_sum_to_1(answers, improbable):
+    assert (checkpoints.find_improbable(np.array(answers)) is not None) == improbable
+
+
+def test_more_weights_than_the_file_holds_are_refused(tmp_path, members):
+    """Ten million units would take 80 megabytes here, but gigabytes in a larger net."""
+
+    def widen(config):
+        [head] = [n for n in config["config"]["layers"] if n["name"] == "logits"]
+        head["config"]["units"] = 10_000_000
+
+    path = write_config(tmp_path / "wide.keras", members, widen)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(
+            keras.models, "load_model", lambda *_, **__: pytest.fail("loaded")
+        )
+        assert_refused(path, "360,0", "bytes of weights in a file of")
+
+    def pad(config):
+        [padding] = [n for n in config["config"]["layers"] if n["name"] == "padding"]
+        padding["config"]["padding"] = [[9_999, 9_999], [9_999, 9_999]]
+
+    path = write_config(tmp_path / "padded.keras", members, pad)
+    assert_refused(path, "layers that turn a face into")
+
+
+def test_what_was_laid_out_to_be_measured_leaves_nothing_behind(members):
+    num_bytes, _ = checkpoint_safety.measure(json.loads(members["config.json"]))
+    assert num_bytes == 4 * build_tiny().count_params()
+    left = keras.src.backend.common.global_state.get_global_attribute(
+        "uninitialized_variables"
+    )
+    assert not left
+    random.seed(3)
+    expected = random.random()
+    random.seed(3)
+    checkpoint_safety.measure(json.loads(members["config.json"]))
+    assert random.random() == expected
+
+
+class Own(layers.Layer):
+    """A layer of a student's own."""
+
+    def call(self, x):
+        return x
+
+
+@pytest.mark.parametrize(
+    ("layer", "found"),
+    [
+        (layers.ELU(name="mine"), "'ELU' of module 'keras.layers'"),
+        (layers.GaussianNoise(0.1, name="mine"), "'GaussianNoise'"),
+        (layers.GroupNormalization(1, name="mine"), "'GroupNormalization'"),
+        (Own(name="mine"), "'Own'"),
+        (
+            layers.Conv2D(1, 3, name="mine", kernel_initializer="orthogonal"),
+            "'Orthogonal' of module 'keras.initializers'",
+        ),
+        (
+            keras.Sequential([keras.Input((48, 48, 1)), layers.ELU()], name="mine"),
+            "'ELU'",
+        ),
+    ],
+    ids=lambda value: getattr(value, "name", value),
+)
+def test_a_model_that_could_not_be_loaded_again_is_refused_by_its_layer(layer, found):
+    """Before it is trained; in one line that names the classes that are accepted."""
+    pixels = keras.Input((48, 48, 1))
+    x = layers.Dense(7)(layers.Flatten()(layer(pixels)))
+    model = keras.Model(pixels, layers.Softmax()(x), name="odd")
+    with pytest.raises(InputError) as refusal:
+        checkpoints.require_publishable(model)
+    message = str(refusal.value)
+    assert message.startswith("odd: expected") and "in layer 'mine'" in message
+    assert found in message and "LeakyReLU" in message and "\n" not in message
+
+
+def test_functions_of_ones_own_are_refused_before_training_as_well():
+    pixels = keras.Input((48, 48, 1))
+    x = layers.Flatten()(pixels)
+    for head, found in (
+        (layers.Dense(7, activation=lambda x: keras.ops.softmax(x)), "load again"),
+        (layers.Dense(7), "no softmax at its end"),
+        (layers.Dense(8, activation="softmax"), "(None, 8)"),
+    ):
+        with pytest.raises(InputError, match="expected") as refusal:
+            checkpoints.require_publishable(keras.Model(pixels, head(x)))
+        assert found in str(refusal.value)
+
+
+@pytest.mark.parametrize("policy", ["float32", "mixed_bfloat16", "mixed_float16"])
+def test_what_is_trained_here_may_be_published_and_draws_nothing(policy):
+    keras.config.set_dtype_policy(policy)
+    keras.utils.set_random_seed(0)
+    model = build_tiny()
+    drawn = random.getstate()
+    keras.config.set_dtype_policy("float32")
+    checkpoints.require_publishable(model)
+    assert random.getstate() == drawn
+
+
+def test_a_checkpoint_is_written_without_what_older_versions_do_not_know(tmp_path):
+    model = build_tiny()
+    described = model.to_json()
+    path = tmp_path / "tiny.keras"
+    checkpoints.save(model, path)
+    assert model.to_json() == described and "renorm" in described
+    with zipfile.ZipFile(path) as archive:
+        config = archive.read("config.json").decode()
+        assert json.loads(archive.read("metadata.json"))["keras_version"]
+    assert not any(f'"{key}"' in config for key in checkpoints.NEW_KEYS)
+    loaded = checkpoints.load_checkpoint(path)
+    assert loaded.to_json() == described
+    for ours, theirs in zip(model.get_weights(), loaded.get_weights(), strict=True):
+        assert ours.tobytes() == theirs.tobytes()
+
+
+def test_what_does_not_stand_at_its_default_is_kept():
+    config = {"renorm": True, "renorm_momentum": 0.9, "layers": [{"optional": False}]}
+    assert checkpoints.leave_out_defaults(config) == {
+        "renorm": True,
+        "renorm_momentum": 0.9,
+        "layers": [{}],
+    }
+
+
+@pytest.mark.parametrize(
+    ("version", "advice"),
+    [
+        ("3.99.0", f"with Keras 3.99.0 and this is Keras {keras.__version__}"),
+        (keras.__version__, "train one with train_cnn.py"),
+        ("3.99\n" * 99, "train one with train_cnn.py"),
+        ([3], "train one with train_cnn.py"),
+    ],
+)
+def test_another_version_of_keras_is_named(tmp_path, members, version, advice):
+    def change(config):
+        config["config"]["layers"][1]["config"]["unknown"] = None
+
+    metadata = json.dumps({"keras_version": version})
+    path = write_config(
+        tmp_path / "new.keras", {**members, "metadata.json": metadata}, change
+    )
+    assert_refused(path, "found a file that Keras cannot load", advice)
+
+
+def test_shipped_checkpoints_keep_the_digest_that_their_students_know():
+    shipped = sorted((ROOT / "pretrained").glob("*.keras"))
+    digests = {checkpoints.compute_digest(path) for path in shipped}
+    assert digests == set(checkpoints.FORMER_DIGESTS.values())
+    for path in shipped:
+        with zipfile.ZipFile(path) as archive:
+            config = archive.read("config.json").decode()
+        assert not any(f'"{key}"' in config for key in checkpoints.NEW_KEYS)
+
+
+# The oldest version of Keras that README.md names, and one in between.
+@pytest.mark.slow
+@pytest.mark.parametrize("version", ["3.8.0", "3.12.0"])
+def test_older_versions_of_keras_load_what_is_shipped(tmp_path, version):
+    pip = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps"]
+    requirement = f"keras=={version}"
+    subprocess.run([*pip, "--target", tmp_path / "old", requirement], check=True)
+    faces = np.random.default_rng(0).integers(0, 256, (8, 48, 48, 1))
+    faces = faces.astype("float32")
+    np.save(tmp_path / "faces.npy", faces)
+    paths = sorted((ROOT / "pretrained").glob("*.keras"))
+    checkpoints.save(build_tiny(), tmp_path / "tiny.keras")
+    paths.append(tmp_path / "tiny.keras")
+    program = (
+        "import sys, keras, numpy\n"
+        f"assert keras.__version__ == {version!r}\n"
+        "faces = numpy.load('faces.npy')\n"
+        "models = [keras.models.load_model(path) for path in sys.argv[1:]]\n"
+        "numpy.save('answers.npy', [model.predict(faces) for model in models])"
+    )
+    subprocess.run(
+        [sys.executable, "-c", program, *paths],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(tmp_path / "old")},
+        check=True,
+    )
+    for path, answers in zip(paths, np.load(tmp_path / "answers.npy"), strict=True):
+        ours = checkpoints.predict(checkpoints.load_checkpoint(path), faces)
+        np.testing.assert_allclose(answers, ours, atol=1e-6)
 
 
 def test_views_are_the_face_and_small_changes_of_it_each_with_its_mirror():
@@ -274,3 +488,42 @@ def test_views_are_the_face_and_small_changes_of_it_each_with_its_mirror():
     # Turned and zoomed faces are others, but all near the first.
     assert len({view.tobytes() for view in views}) == 26
     assert all(np.hypot(row - 20, column - 10) <= 5 for row, column in centers[::2])
+
+
+@pytest.mark.parametrize("precision", ["float32", "mixed_bfloat16"])
+def test_all_models_answer_about_views_that_are_made_once(precision, monkeypatch):
+    monkeypatch.setattr(checkpoints, "choose_precision", lambda _: (precision, ""))
+    made = []
+    make_views = checkpoints.make_views
+    monkeypatch.setattr(
+        checkpoints, "make_views", lambda images: made.append(1) or make_views(images)
+    )
+    models = []
+    for seed in range(2):
+        keras.utils.set_random_seed(seed)
+        models.append(build_tiny())
+    images = np.random.default_rng(0).integers(0, 256, (5, 48, 48, 1), np.uint8)
+    told = []
+    answers = checkpoints.predict_all(models, images, tta=True, advance=told.append)
+    assert len(made) == 1 and told == [5] * 26
+    expected = [checkpoints.predict(model, images, tta=True) for model in models]
+    same = np.array_equal(answers, expected)
+    assert same == (precision == "float32")
+    np.testing.assert_allclose(answers, expected, atol=0.01)
+    assert answers.dtype == "float32"
+    np.testing.assert_array_equal(
+        checkpoints.predict_all(models, images),
+        [checkpoints.predict(model, images) for model in models],
+    )
+
+
+def test_a_copy_in_bfloat16_keeps_pixels_and_probabilities_in_float32():
+    model = build_tiny()
+    copied = checkpoints.copy_model(model, "mixed_bfloat16")
+    policies = {layer.name: layer.dtype_policy.name for layer in copied.layers}
+    assert policies.pop("normalization") == policies.pop("probabilities") == "float32"
+    assert policies.pop("pixels") == "float32"
+    assert set(policies.values()) == {"mixed_bfloat16"}
+    assert {layer.dtype_policy.name for layer in model.layers} == {"float32"}
+    for ours, theirs in zip(model.get_weights(), copied.get_weights(), strict=True):
+        assert ours.tobytes() == theirs.tobytes()

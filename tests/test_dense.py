@@ -7,9 +7,8 @@ import pytest
 from conftest import run_script
 from tiny_network import build_tiny
 
-import networks
 from fer.command import InputError
-from networks import dense
+from networks import NETWORKS, dense
 
 
 def test_count_by_hand():
@@ -68,14 +67,14 @@ def test_targets(tmp_path):
 
 def test_a_pair_without_a_dense_network_is_matched_to_its_cnn():
     build, description = dense.find_dnn("vgg")
-    cnn = networks.load("vgg").build_cnn()
+    cnn = NETWORKS["vgg"].build_cnn()
     model = build()
     assert abs(model.count_params() - cnn.count_params()) <= cnn.count_params() * 1e-4
     weighted = dense.count_weighted_layers(cnn)
     assert dense.count_weighted_layers(model) == weighted
     assert description == f"dense {cnn.count_params():,} in {weighted} layers"
     # A pair with one of its own keeps it, unless --match asks for another.
-    assert dense.find_dnn("small")[0] is networks.load("small").build_dnn
+    assert dense.find_dnn("small")[0] is NETWORKS["small"].build_dnn
     assert dense.find_dnn("small", "100000")[1] == "dense 100,000 in 8 layers"
 
 

@@ -3,8 +3,7 @@
 import pandas as pd
 import pytest
 
-from benchmarks import throughput
-from experiments import compare_views, log_runs
+from experiments import compare_views, log_runs, throughput
 from fer import checkpoints
 from fer.command import InputError
 

@@ -7,14 +7,14 @@ import re
 import numpy as np
 import pytest
 from keras import layers
+from tiny_network import compile_model
 
 import draw_faces
-import networks
 from fer import complexity
 from fer.augmentation import AUGMENTATIONS, FaceGenerator
-from fer.normalization import NORMALIZATIONS
-from fer.recipes import build_schedule, compile_model
-from fer.training import measure_size
+from fer.recipes import NORMALIZATIONS, build_schedule
+from fer.run import measure_size
+from networks import NETWORKS
 
 # Total and trainable parameters; None where no report prints the number.
 COUNTS = {
@@ -33,7 +33,7 @@ MODELS = [("vgg", "cnn"), ("small", "cnn"), *COUNTS]
 @functools.cache
 def build(name, kind):
     """A network, built once: `wide` takes 426 MB."""
-    return getattr(networks.load(name), f"build_{kind}")()
+    return getattr(NETWORKS[name], f"build_{kind}")()
 
 
 def collect(model, kind, attribute):
@@ -122,15 +122,15 @@ def test_every_layer_has_a_name_and_every_dropout_a_rate(name, kind):
     assert all(0 < rate < 1 for rate in collect(model, layers.Dropout, "rate"))
 
 
-@pytest.mark.parametrize("name", networks.NAMES)
+@pytest.mark.parametrize("name", NETWORKS)
 def test_recipes_name_what_exists(name):
-    for recipe in (networks.load(name).CNN_RECIPE, networks.load(name).DNN_RECIPE):
+    for recipe in (NETWORKS[name].CNN_RECIPE, NETWORKS[name].DNN_RECIPE):
         assert recipe.augmentation in AUGMENTATIONS
         assert recipe.normalization in NORMALIZATIONS
 
 
 def test_small_slows_down_after_ten_epochs():
-    schedule = build_schedule(networks.load("small").CNN_RECIPE, steps_per_epoch=7)
+    schedule = build_schedule(NETWORKS["small"].CNN_RECIPE, steps_per_epoch=7)
     rates = np.array([float(schedule(step)) for step in range(30 * 7)])
     np.testing.assert_allclose(rates[: 10 * 7], 0.01)
     np.testing.assert_allclose(rates[10 * 7 + 1 :], 0.002, rtol=1e-6)
@@ -155,7 +155,7 @@ def test_small_mirrors_half_of_the_faces_one_way_or_the_other():
 )
 def test_a_step_of_training(name, kind):
     """A step under the network's own recipe changes every kernel, by finite numbers."""
-    module = networks.load(name)
+    module = NETWORKS[name]
     recipe = getattr(module, f"{kind.upper()}_RECIPE")
     # Without warm-up, which would make the first step one of length zero.
     recipe = dataclasses.replace(recipe, schedule="constant")

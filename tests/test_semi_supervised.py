@@ -6,16 +6,16 @@ import keras
 import numpy as np
 import pandas as pd
 import pytest
-from conftest import run_script
-from tiny_network import RECIPE, build_tiny
+from conftest import run_module, run_script
+from tiny_network import RECIPE, build_tiny, compile_model
 
-import train_semi_supervised
-from fer import data, runs, semi_supervised, state, training
+import train_cnn
+from experiments import grid, pseudo_labels, semi_supervised
+from experiments.pseudo_labels import METHODS, SemiSupervisedRecipe
+from experiments.semi_supervised import CEILING, Cell
+from fer import data, state
 from fer.augmentation import AUGMENTATIONS, AugmentedFaces, FaceGenerator
 from fer.command import InputError
-from fer.recipes import compile_model
-from fer.semi_supervised import METHODS, SemiSupervisedRecipe
-from train_semi_supervised import CEILING, Cell
 
 TINY = SemiSupervisedRecipe(
     **dataclasses.asdict(dataclasses.replace(RECIPE, batch_size=32)),
@@ -27,15 +27,14 @@ PSEUDO_METHODS = [method for method in METHODS if method != "supervised"]
 
 
 @pytest.fixture(scope="module")
-def parts(drawn):
-    options = runs.parse(["--train", str(drawn / "train.csv")])
-    return training.load_parts(options)
+def faces(drawn):
+    return data.load_split(drawn / "train.csv", 0.1)
 
 
-def make_batches(parts, batch_size=32):
+def make_batches(faces, batch_size=32):
     generator = FaceGenerator(**AUGMENTATIONS["flip"])
-    targets = parts.targets(parts.train_rows)
-    return AugmentedFaces(parts.train_images, targets, batch_size, generator, seed=3)
+    targets = faces.train_targets
+    return AugmentedFaces(faces.train_images, targets, batch_size, generator, seed=3)
 
 
 class Steps:
@@ -48,53 +47,53 @@ class Steps:
 
 
 @pytest.fixture(scope="module")
-def rows(parts):
-    return semi_supervised.choose_labelled(parts, 0.3, seed=3)
+def rows(faces):
+    return pseudo_labels.choose_labelled(faces, 0.3, seed=3)
 
 
-def make_learner(parts, rows, model):
-    batches = make_batches(parts)
-    return semi_supervised.Learner(model, batches, parts, *rows, Steps())
+def make_learner(faces, rows, model):
+    batches = make_batches(faces)
+    return pseudo_labels.Learner(model, batches, faces, *rows, Steps())
 
 
-def test_labels_are_kept_by_share_emotion_and_seed(parts):
-    labelled, unlabelled = semi_supervised.choose_labelled(parts, 0.3, seed=0)
+def test_labels_are_kept_by_share_emotion_and_seed(faces):
+    labelled, unlabelled = pseudo_labels.choose_labelled(faces, 0.3, seed=0)
     both = np.concatenate([labelled, unlabelled])
-    np.testing.assert_array_equal(np.sort(both), parts.train_rows)
+    np.testing.assert_array_equal(np.sort(both), faces.train_rows)
     assert len(labelled) == pytest.approx(0.3 * len(both), abs=1)
     for label in range(len(data.EMOTIONS)):
-        of_emotion = (parts.labels[both] == label).sum()
-        kept = (parts.labels[labelled] == label).sum()
+        of_emotion = (faces.labels[both] == label).sum()
+        kept = (faces.labels[labelled] == label).sum()
         assert kept == pytest.approx(0.3 * of_emotion, abs=1)
-    others, _ = semi_supervised.choose_labelled(parts, 0.3, seed=1)
+    others, _ = pseudo_labels.choose_labelled(faces, 0.3, seed=1)
     assert set(others) != set(labelled)
 
 
-def test_copies_of_a_face_keep_or_lose_their_label_together(parts):
+def test_copies_of_a_face_keep_or_lose_their_label_together(faces):
     twice = dataclasses.replace(
-        parts,
-        images=np.concatenate([parts.images, parts.images]),
-        labels=np.concatenate([parts.labels, parts.labels]),
+        faces,
+        images=np.concatenate([faces.images, faces.images]),
+        labels=np.concatenate([faces.labels, faces.labels]),
         train_rows=np.concatenate(
-            [parts.train_rows, parts.train_rows + len(parts.images)]
+            [faces.train_rows, faces.train_rows + len(faces.images)]
         ),
     )
-    labelled, unlabelled = semi_supervised.choose_labelled(twice, 0.3, seed=0)
-    number = len(parts.images)
+    labelled, unlabelled = pseudo_labels.choose_labelled(twice, 0.3, seed=0)
+    number = len(faces.images)
     assert not set(labelled % number) & set(unlabelled % number)
 
 
-def test_all_labels_and_too_few(parts):
-    labelled, unlabelled = semi_supervised.choose_labelled(parts, 1, seed=0)
-    np.testing.assert_array_equal(labelled, parts.train_rows)
+def test_all_labels_and_too_few(faces):
+    labelled, unlabelled = pseudo_labels.choose_labelled(faces, 1, seed=0)
+    np.testing.assert_array_equal(labelled, faces.train_rows)
     assert len(unlabelled) == 0
     with pytest.raises(InputError, match="cannot stratify 1.0%"):
-        semi_supervised.choose_labelled(parts, 0.01, seed=0)
+        pseudo_labels.choose_labelled(faces, 0.01, seed=0)
 
 
 @pytest.mark.parametrize(("num_faces", "size"), [(12, 5), (5, 12), (1, 3)])
 def test_places_come_in_passes_over_all_faces(num_faces, size):
-    draw = semi_supervised.draw_places
+    draw = pseudo_labels.draw_places
     places = np.concatenate([draw(num_faces, size, step, 7) for step in range(24)])
     assert len(places) == 24 * size
     passes = places[: len(places) // num_faces * num_faces].reshape(-1, num_faces)
@@ -106,13 +105,13 @@ def test_places_come_in_passes_over_all_faces(num_faces, size):
 
 def test_pseudo_labels_need_the_threshold():
     probabilities = np.array([[0.25, 0.75], [0.625, 0.375]])
-    labels, sure = semi_supervised.make_pseudo_labels(probabilities, 0.75)
+    labels, sure = pseudo_labels.make_pseudo_labels(probabilities, 0.75)
     np.testing.assert_array_equal(labels, [[0, 1], [1, 0]])
     np.testing.assert_array_equal(sure, [True, False])
 
 
 def test_precision_counts_the_sure_only():
-    measure = semi_supervised.measure_pseudo_labels
+    measure = pseudo_labels.measure_pseudo_labels
     sure = np.array([True, True, False, True])
     right = np.array([True, False, True, True])
     measures = measure(sure, right)
@@ -125,7 +124,7 @@ def test_the_loss_is_the_mean_of_either_part():
     faces = rng.uniform(0, 255, (8, 48, 48, 1)).astype("float32")
     targets = keras.utils.to_categorical(rng.integers(7, size=8), 7)
     sure = np.array([True, False, False, True, True, False])
-    batch = semi_supervised.combine(
+    batch = pseudo_labels.combine(
         (faces[:2], targets[:2]), faces[2:], targets[2:], sure
     )
     probabilities = rng.dirichlet(np.ones(7), 8).astype("float32")
@@ -139,28 +138,28 @@ def test_the_loss_is_the_mean_of_either_part():
 
 def test_values_are_computed_in_order_whatever_their_number():
     for number in (1, 2, 5):
-        values = semi_supervised.compute_ahead(lambda x: x * x, range(number))
+        values = pseudo_labels.compute_ahead(lambda x: x * x, range(number))
         assert list(values) == [x * x for x in range(number)]
 
 
-def train_epochs(parts, rows, method):
+def train_epochs(faces, rows, method):
     """Two epochs, the second with pseudo-labels; weights, logs and steps."""
     keras.utils.set_random_seed(0)
     model = build_tiny()
     compile_model(model, TINY, 12)
-    learner = make_learner(parts, rows, model)
+    learner = make_learner(faces, rows, model)
     recipe = dataclasses.replace(TINY, method=method)
     logs = [learner.train_epoch(recipe, epoch) for epoch in range(2)]
     return model.get_weights(), logs, learner.callbacks.count
 
 
 @pytest.mark.parametrize("method", PSEUDO_METHODS)
-def test_hidden_labels_change_nothing_but_the_measured_precision(parts, rows, method):
-    weights, logs, steps = train_epochs(parts, rows, method)
-    labels = parts.labels.copy()
+def test_hidden_labels_change_nothing_but_the_measured_precision(faces, rows, method):
+    weights, logs, steps = train_epochs(faces, rows, method)
+    labels = faces.labels.copy()
     labels[rows[1]] = (labels[rows[1]] + 1) % 7
     others, other_logs, other_steps = train_epochs(
-        dataclasses.replace(parts, labels=labels), rows, method
+        dataclasses.replace(faces, labels=labels), rows, method
     )
     for one, other in zip(weights, others, strict=True):
         assert one.tobytes() == other.tobytes()
@@ -168,11 +167,11 @@ def test_hidden_labels_change_nothing_but_the_measured_precision(parts, rows, me
     assert 0 < logs[1]["pseudo_share"] == other_logs[1]["pseudo_share"]
     assert logs[1]["pseudo_precision"] != other_logs[1].pop("pseudo_precision")
     # As many steps as with every label.
-    assert steps == other_steps == 2 * make_batches(parts).num_batches
+    assert steps == other_steps == 2 * make_batches(faces).num_batches
 
 
 @pytest.mark.parametrize("method", METHODS)
-def test_every_step_of_every_method_shows_as_many_faces(parts, rows, method):
+def test_every_step_of_every_method_shows_as_many_faces(faces, rows, method):
     class Sure:
         """Is as good as certain that every face is happy."""
 
@@ -182,7 +181,7 @@ def test_every_step_of_every_method_shows_as_many_faces(parts, rows, method):
         def predict(self, faces, **_):
             return self.predict_on_batch(faces)
 
-    learner = make_learner(parts, rows, Sure())
+    learner = make_learner(faces, rows, Sure())
     for faces, targets, weights in getattr(learner, f"make_{method}")(range(3), TINY):
         assert faces.shape == (32, 48, 48, 1)
         assert targets.shape == (32, 7) and weights.shape == (32,)
@@ -195,7 +194,7 @@ def test_every_step_of_every_method_shows_as_many_faces(parts, rows, method):
             np.testing.assert_array_equal(weights, 1)
 
 
-def test_self_training_shows_labelled_and_sure_faces_equally_often(parts, rows):
+def test_self_training_shows_labelled_and_sure_faces_equally_often(faces, rows):
     labelled, unlabelled = rows
 
     class SureOfThree:
@@ -206,21 +205,21 @@ def test_self_training_shows_labelled_and_sure_faces_equally_often(parts, rows):
             probabilities[:3] = np.eye(7)[3]
             return probabilities
 
-    learner = make_learner(parts, rows, SureOfThree())
+    learner = make_learner(faces, rows, SureOfThree())
     num_pool = len(labelled) + 3
     # As many steps as it takes to see each of them 32 times, batch by batch.
     batches = learner.make_self_training(range(num_pool), TINY)
     shown = np.concatenate([targets for _, targets, _ in batches])
-    expected = parts.targets(labelled).sum(axis=0) + 3 * np.eye(7)[3]
+    expected = data.make_targets(faces.labels[labelled]).sum(axis=0) + 3 * np.eye(7)[3]
     np.testing.assert_array_equal(shown.sum(axis=0), 32 * expected)
 
 
-def test_self_training_without_sure_faces_is_supervised(parts, rows):
+def test_self_training_without_sure_faces_is_supervised(faces, rows):
     class Unsure:
         def predict(self, faces, **_):
             return np.full((len(faces), 7), 1 / 7)
 
-    learner = make_learner(parts, rows, Unsure())
+    learner = make_learner(faces, rows, Unsure())
     [batch] = learner.make_self_training([5], TINY)
     [expected] = learner.make_supervised([5], TINY)
     for array, other in zip(batch, expected, strict=True):
@@ -234,9 +233,9 @@ def test_resumed_is_as_if_never_stopped(drawn, tmp_path, monkeypatch, method):
         monkeypatch.chdir(folder)
         flags = ["--train", drawn / "train.csv", "--name", "run", "--epochs", epochs]
         flags += ["--precision", "float32", *arguments]
-        options = runs.parse(map(str, flags))
+        options = train_cnn.read_flags(map(str, flags))[2]
         recipe = dataclasses.replace(TINY, method=method)
-        training.train(build_tiny, recipe, options, semi_supervised.fit)
+        train_cnn.train(build_tiny, recipe, options, pseudo_labels.fit)
         return state.read_state(folder / "checkpoints/run.state")
 
     whole, document = train(tmp_path / "whole", 4)
@@ -258,12 +257,12 @@ def test_resumed_is_as_if_never_stopped(drawn, tmp_path, monkeypatch, method):
 
 
 def test_all_labels_are_one_cell():
-    cells = train_semi_supervised.list_cells(METHODS, [0.1, 1.0])
+    cells = semi_supervised.list_cells(METHODS, [0.1, 1.0])
     assert cells == [Cell(method, 0.1) for method in METHODS] + [CEILING]
 
 
 def measurement(cell, seed, accuracy):
-    numbers = dict.fromkeys(train_semi_supervised.MEASURES, np.nan)
+    numbers = dict.fromkeys(semi_supervised.MEASURES, np.nan)
     return {**cell._asdict(), "seed": seed, **numbers, "last_val_accuracy": accuracy}
 
 
@@ -277,13 +276,13 @@ def test_gain_is_over_supervised_with_the_same_labels():
             measurement(Cell("fixmatch", 0.5), 0, 0.75),
         ]
     )
-    measurements = train_semi_supervised.add_gain(measurements)
+    measurements = semi_supervised.add_gain(measurements)
     np.testing.assert_array_equal(
         measurements["gain"], [np.nan, np.nan, 0.125, 0.25, np.nan]
     )
-    measures = train_semi_supervised.MEASURES
-    table = runs.summarize(measurements, Cell._fields, measures)
-    header, rule, supervised, fixmatch, _ = train_semi_supervised.describe(table)
+    measures = semi_supervised.MEASURES
+    table = grid.summarize(measurements, Cell._fields, measures)
+    header, rule, supervised, fixmatch, _ = semi_supervised.describe(table)
     assert header.count("|") == rule.count("|") == fixmatch.count("|")
     cells = [cell.strip() for cell in supervised.split("|")[1:6]]
     assert cells == ["10 %", "supervised", "", "0.375 ± 0.177", ""]
@@ -294,7 +293,7 @@ def test_gain_is_over_supervised_with_the_same_labels():
 @pytest.mark.parametrize("share", ["0", "1.5", "-0.1", "nan"])
 def test_a_share_that_is_none(share, tmp_path, capsys):
     with pytest.raises(SystemExit) as stopped:
-        train_semi_supervised.build_parser().parse_args([f"--labelled={share}"])
+        semi_supervised.build_parser().parse_args([f"--labelled={share}"])
     assert stopped.value.code == 2
     assert "expected a share in (0, 1]" in capsys.readouterr().err
 
@@ -303,7 +302,7 @@ def test_a_share_that_is_none(share, tmp_path, capsys):
 def test_the_methods_on_drawn_faces(drawn, tmp_path):
     arguments = ["--train", drawn / "train.csv", "--labelled", 0.2, 1, "--epochs", 3]
     arguments += ["--seeds", 1, "--threshold", 0.15]
-    first = run_script("train_semi_supervised.py", *arguments, cwd=tmp_path)
+    first = run_module("experiments.semi_supervised", *arguments, cwd=tmp_path)
     table = pd.read_csv(tmp_path / "plots/semi_supervised.csv")
     assert list(table["method"]) == [*METHODS, "supervised"]
     assert list(table["labelled"]) == [0.2, 0.2, 0.2, 1]
@@ -311,8 +310,8 @@ def test_the_methods_on_drawn_faces(drawn, tmp_path):
     assert table["pseudo_share"].notna().tolist() == [False, True, True, False]
     assert (tmp_path / "plots/semi_supervised.png").stat().st_size > 10_000
 
-    again = run_script("train_semi_supervised.py", *arguments, cwd=tmp_path)
-    assert again.stdout.count("is finished") == 4
+    again = run_module("experiments.semi_supervised", *arguments, cwd=tmp_path)
+    assert "4 of 4 runs are finished" in again.stdout
     assert again.stdout.splitlines()[-8:] == first.stdout.splitlines()[-8:]
     checkpoint = "checkpoints/semi_supervised_fixmatch_20_0.keras"
     test = ["--test", drawn / "test.csv", "--output", "submission.csv"]

@@ -39,6 +39,27 @@ def apply(layer, *shape):
         (layers.PReLU(), (6, 6, 2), (72, 0)),
         (layers.GlobalAveragePooling2D(), (3, 3, 5), (5, 8 * 5)),
         (layers.Softmax(), (7,), (7, 6)),
+        # 2 kernels of 9 for each of 3 values at 4 x 4 places.
+        (layers.DepthwiseConv2D(3, depth_multiplier=2), (6, 6, 3), (864, 864)),
+        (
+            layers.DepthwiseConv2D(3, strides=2, use_bias=False, padding="same"),
+            (5, 5, 3),
+            (9 * 3 * 9, 9 * 3 * 8),
+        ),
+        # The same, then 5 kernels of 6 at as many places.
+        (
+            layers.SeparableConv2D(5, 3, depth_multiplier=2),
+            (6, 6, 3),
+            (864 + 16 * 5 * 6, 16 * 6 * 8 + 16 * 5 * 6),
+        ),
+        (
+            layers.SeparableConv2D(5, 3, use_bias=False),
+            (6, 6, 3),
+            (16 * 3 * 9 + 16 * 5 * 3, 16 * 3 * 8 + 16 * 5 * 2),
+        ),
+        # A filter sees half of the four values.
+        (layers.Conv2D(4, 3, groups=2), (5, 5, 4), (9 * 4 * 18, 9 * 4 * 18)),
+        (layers.Conv2DTranspose(2, 3), (6, 6, 1), (None, None)),
         (layers.ReLU(), (6, 6, 2), (0, 0)),
         (layers.MaxPooling2D(), (6, 6, 2), (0, 0)),
         (layers.ZeroPadding2D(2), (6, 6, 2), (0, 0)),
@@ -48,9 +69,34 @@ def test_operations_by_hand(layer, shape, expected):
     assert complexity.count_operations(apply(layer, *shape)) == expected
 
 
-def test_an_unknown_layer_is_not_counted_as_free():
-    with pytest.raises(InputError, match="SeparableConv2D"):
-        complexity.count_operations(apply(layers.SeparableConv2D(2, 3), 6, 6, 1))
+def put_before_the_head(layer):
+    """A classifier of faces with one layer in its middle."""
+    pixels = keras.Input((48, 48, 1))
+    x = layer(layers.MaxPooling2D(8)(pixels))
+    return keras.Model(pixels, layers.Dense(7)(layers.Flatten()(x)))
+
+
+def test_what_cannot_be_counted_is_unknown_and_not_free():
+    assert (
+        complexity.count_multiply_adds(
+            put_before_the_head(layers.SeparableConv2D(2, 3))
+        )
+        == 16 * (9 + 2 * 1) + 32 * 7
+    )
+    for layer in (layers.Conv2DTranspose(2, 3), layers.GroupNormalization(1)):
+        assert complexity.count_multiply_adds(put_before_the_head(layer)) is None
+    # Without weights there are no products with weights.
+    assert complexity.count_multiply_adds(put_before_the_head(layers.ELU())) == 36 * 7
+
+
+def test_a_table_has_dashes_where_operations_are_unknown():
+    model = put_before_the_head(layers.GroupNormalization(1))
+    rows = table_models.describe_layers("odd", model)
+    total = table_models.describe_model("odd", model, None, rows)
+    assert total["multiply_adds"] is None and total["additions"] is None
+    assert total["parameters"] == model.count_params() == 2 + 37 * 7
+    [*_, line] = table_models.describe([total], table_models.SUMMARY_COLUMNS)
+    assert line.count("—") == 5
 
 
 def test_multiply_adds_are_those_of_kernels():

@@ -3,7 +3,7 @@
 import keras
 from keras import layers
 
-from fer.recipes import Recipe
+from fer.recipes import Recipe, build_optimizer
 from networks.blocks import emotion_output, face_input
 
 # A constant rate may be resumed with more epochs; a cosine could not.
@@ -24,3 +24,12 @@ def build_tiny(normalization=None):
     x = layers.PReLU(name="prelu")(x)
     x = layers.Dropout(0.3, name="dropout")(x)
     return keras.Model(pixels, emotion_output(x), name="tiny")
+
+
+def compile_model(model, recipe, steps_per_epoch):
+    """Compile a model as train_cnn.py does."""
+    model.compile(
+        build_optimizer(recipe, steps_per_epoch),
+        keras.losses.CategoricalCrossentropy(recipe.label_smoothing),
+        metrics=["accuracy"],
+    )

@@ -1,7 +1,7 @@
 """Hide most labels, train with pseudo-labels, and measure what the hidden faces add.
 
-    python train_semi_supervised.py                   # 5, 10, 25, 50 and 100 % labels
-    python train_semi_supervised.py --labelled 0.1    # 10 % only
+    python -m experiments.semi_supervised                  # 5, 10, 25, 50, 100 % labels
+    python -m experiments.semi_supervised --labelled 0.1   # 10 % only
 
 Of the training part, the same as everywhere, a share of the faces keeps its labels:
 stratified, drawn anew for every seed, copies of a face together. On them --network is
@@ -41,17 +41,14 @@ for every epoch which share of the pseudo-labels was right (pseudo_precision) an
 share of the other faces got one (pseudo_share); its training accuracy counts labels and
 pseudo-labels alike, with FixMatch also those it is not sure of. The same command again
 (with --resume, where it is a single run) continues where it was stopped and trains no
-finished run a second time; in a second terminal it shares the work with the first.
+finished run a second time.
 
 Writes plots/NAME.csv and plots/NAME.png and prints the table, each number as mean and
 standard deviation over the seeds; a single run (one share, method and seed) prints no
 table.
 
-Measured on FER2013 with --epochs 8 on 2026-11-25 on two AVX512_BF16 cores, 47 minutes
-for all 39 runs in three terminals (TF_NUM_INTRAOP_THREADS=1): with 10 % of the labels
-50.4 ± 0.8 % of the validation faces, with self-training 50.9 ± 2.0 %, with FixMatch
-51.5 ± 0.1 %; with all labels 58.4 ± 0.2 %. FixMatch gains with 5 % and loses with 25 %:
-the whole table stands in experiments/README.md.
+All 39 runs with --epochs 8 take 47 minutes on two AVX512_BF16 cores, two or three at a
+time; with 10 % of the labels FixMatch reaches 51.5 % of the validation faces.
 """
 
 import dataclasses
@@ -63,9 +60,11 @@ import numpy as np
 import pandas as pd
 from matplotlib.ticker import MaxNLocator, NullLocator
 
-import networks
-from fer import checkpoints, command, data, figures, runs, tables, training
-from fer.semi_supervised import METHODS, WARMUPS, SemiSupervisedRecipe, fit
+from experiments import grid
+from experiments.pseudo_labels import METHODS, WARMUPS, SemiSupervisedRecipe, fit
+from fer import command, data, figures, jobs, paths, sources, tables
+from networks import NETWORKS
+from train_cnn import read_flags, train
 
 # Name, colour and line of the methods; the lines tell them apart in grey.
 STYLES = {
@@ -94,7 +93,7 @@ CEILING = Cell("supervised", 1.0)
 
 
 def build_parser():
-    parser = runs.build_parser(__doc__, "semi_supervised")
+    parser = grid.build_parser(__doc__, "semi_supervised")
     add = parser.add_argument
     add(
         "--labelled",
@@ -147,31 +146,38 @@ def list_cells(methods, shares):
 
 
 def plan_run(cell, seed, options):
-    """What `fer.training.train` is given for one run: build, recipe and options."""
+    """The run of a cell and a seed, through this script with a single one of each."""
+    arguments = [*sources.list_train_flags(options), "--network", options.network]
+    arguments += ["--recipe", options.recipe, "--name", options.name]
+    arguments += ["--labelled", cell.labelled, "--method", cell.method]
+    arguments += ["--threshold", options.threshold, "--epochs", options.epochs]
+    arguments += ["--seed", seed, "--seeds", 1, "--resume"]
+    return jobs.Job(
+        ["-m", "experiments.semi_supervised", *arguments],
+        *read_run(cell, seed, options),
+    )
+
+
+def read_run(cell, seed, options):
+    """What `train_cnn.train` is given for one run: build, recipe and options."""
     name = f"{options.name}_{cell.method}_{100 * cell.labelled:g}_{seed}"
-    arguments = ["--train", options.train, "--network", options.network]
-    arguments += ["--name", name, "--epochs", str(options.epochs), "--seed", str(seed)]
-    arguments += ["--augmentation", "geometric"]
-    arguments += ["--label-smoothing", "0", "--mixup", "0"]
+    recipe = dataclasses.replace(
+        NETWORKS[options.recipe].CNN_RECIPE,
+        epochs=options.epochs,
+        augmentation="geometric",
+        label_smoothing=0.0,
+        mixup=0.0,
+    )
     recipe = SemiSupervisedRecipe(
-        **dataclasses.asdict(networks.load(options.recipe).CNN_RECIPE),
+        **dataclasses.asdict(recipe),
         **cell._asdict(),
         threshold=options.threshold,
         warmup_epochs=math.ceil(WARMUPS[cell.method] * options.epochs),
     )
-    build = networks.load(options.network).build_cnn
-    return build, recipe, runs.parse(arguments + ["--resume"] * options.resume)
-
-
-def train_cell(cell, seed, options, fingerprint):
-    """Train one run through this script unless it is there; returns its record."""
-    arguments = ["--train", options.train, "--network", options.network]
-    arguments += ["--recipe", options.recipe]
-    arguments += ["--name", options.name, "--labelled", cell.labelled]
-    arguments += ["--method", cell.method, "--threshold", options.threshold]
-    arguments += ["--epochs", options.epochs, "--seed", seed, "--seeds", 1, "--resume"]
-    script = [__file__, *map(str, arguments)]
-    return runs.run_unless_finished(script, *plan_run(cell, seed, options), fingerprint)
+    arguments = [*sources.list_train_flags(options), "--network", options.network]
+    arguments += ["--name", name, "--seed", str(seed)]
+    build, _, options = read_flags(arguments + ["--resume"] * options.resume)
+    return build, recipe, options
 
 
 def measure_run(record, history):
@@ -207,7 +213,7 @@ def describe(table):
     rows = []
     for row in table.to_dict("records"):
         means = [
-            "" if np.isnan(row[measure]) else runs.format_mean(row, measure)
+            "" if np.isnan(row[measure]) else grid.format_mean(row, measure)
             for measure in MEASURES
         ]
         rows.append([f"{100 * row['labelled']:g} %", row["method"], *means])
@@ -290,24 +296,23 @@ def plot_precision(panel, histories):
 
 def main():
     options = build_parser().parse_args()
-    images, labels = data.load_training_faces(options.train)
-    fingerprint = checkpoints.compute_fingerprint(images, labels)
     cells = list_cells(options.method, options.labelled)
     if len(cells) == options.seeds == 1:
-        plan = plan_run(cells[0], options.seed, options)
-        if not runs.is_finished(*plan, fingerprint):
-            training.train(*plan, fit)
+        train(*read_run(cells[0], options.seed, options), fit)
         return
 
-    measurements, histories = runs.run_cells(
+    faces = data.load_split(options.train, 0.1, options.ignore)
+    measurements, histories = grid.run_cells(
         cells,
         range(options.seed, options.seed + options.seeds),
-        lambda cell, seed: train_cell(cell, seed, options, fingerprint),
+        lambda cell, seed: plan_run(cell, seed, options),
         measure_run,
+        options,
+        faces,
     )
-    table = runs.summarize(add_gain(measurements), Cell._fields, MEASURES)
-    runs.publish_table(table, describe(table), options.name)
-    path = training.PLOTS / f"{options.name}.png"
+    table = grid.summarize(add_gain(measurements), Cell._fields, MEASURES)
+    grid.publish_table(table, describe(table), options.name)
+    path = paths.PLOTS / f"{options.name}.png"
     title = f"{options.network}: mean and range over {options.seeds} seeds"
     plot_results(measurements, histories, title, path)
     print(f"wrote {path}")

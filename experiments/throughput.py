@@ -1,6 +1,6 @@
 """Time whole epochs: a plain Keras script, this project, and what the processor can do.
 
-    python benchmarks/throughput.py
+    python -m experiments.throughput
 
 Four measurements in one go, each in a process of its own and on every face of --train:
 
@@ -14,9 +14,7 @@ All epochs end with the validation faces. Of --epochs the fastest counts, so tha
 neither the start of the process nor a busy moment of the machine does. Operations are
 6 x multiply-adds x training faces: forward, and two gradients. Prints the times, the
 speed-up of ours over plain and the share of the matrix rate that the default network
-reaches. Writes nothing. With --epochs 1 it takes six minutes on two AVX512_BF16 cores,
-where on 2026-11-25 ours was 1.68 times as fast as plain and the default network reached
-52 % of the matrix rate.
+reaches. Writes nothing. With --epochs 1 it takes six minutes on two AVX512_BF16 cores.
 """
 
 import argparse
@@ -27,16 +25,14 @@ import tempfile
 import time
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parent.parent
-sys.path.insert(0, str(ROOT))
+import keras
+import pandas as pd
 
-import keras  # noqa: E402
-import pandas as pd  # noqa: E402
-
-import networks  # noqa: E402
-from fer import command, complexity, data, flags, training  # noqa: E402
-from fer.augmentation import AUGMENTATIONS, ImageDataGenerator  # noqa: E402
-from fer.precision import choose_precision  # noqa: E402
+import train_cnn
+from fer import command, complexity, data, paths, sources
+from fer.augmentation import AUGMENTATIONS, ImageDataGenerator
+from fer.precision import choose_precision
+from networks import DEFAULT_NETWORK, NETWORKS
 
 NETWORK = "large_kernel"
 MATRIX_SIZE = 4096
@@ -46,7 +42,7 @@ MATRIX_PRODUCTS = 20
 def build_parser():
     parser = command.new_parser(__doc__)
     add = parser.add_argument
-    flags.add_train_flag(parser)
+    sources.add_train_flags(parser)
     add(
         "--epochs",
         type=command.positive_integer,
@@ -60,21 +56,19 @@ def build_parser():
 
 def time_plain(train, epochs):
     """Seconds of every epoch of the plain script."""
-    images, labels = data.load_training_faces(train)
-    train_rows, validation_rows = data.split(images, labels, 0.1, training.SPLIT_SEED)
-    targets = keras.utils.to_categorical(labels, len(data.EMOTIONS))
-    network = networks.load(NETWORK)
+    faces = data.load_split(train, 0.1)
+    network = NETWORKS[NETWORK]
     model = network.build_cnn()
     model.compile("adam", "categorical_crossentropy", metrics=["accuracy"])
     generator = ImageDataGenerator(**AUGMENTATIONS[network.CNN_RECIPE.augmentation])
     clock = Clock()
     model.fit(
         generator.flow(
-            images[train_rows],
-            targets[train_rows],
+            faces.train_images,
+            faces.train_targets,
             batch_size=network.CNN_RECIPE.batch_size,
         ),
-        validation_data=(images[validation_rows], targets[validation_rows]),
+        validation_data=(faces.validation_images, faces.validation_targets),
         epochs=epochs,
         verbose=0,
         callbacks=[clock],
@@ -117,7 +111,9 @@ def run_measurement(name, options):
     arguments = ["--measure", name, "--train", options.train]
     arguments += ["--epochs", str(options.epochs)]
     result = subprocess.run(
-        [sys.executable, __file__, *arguments], stdout=subprocess.PIPE, check=False
+        [sys.executable, "-m", "experiments.throughput", *arguments],
+        stdout=subprocess.PIPE,
+        check=False,
     )
     if result.returncode:
         sys.exit(result.returncode)
@@ -128,7 +124,7 @@ def run_ours(network, options):
     """Train through train_cnn.py in a folder of its own; returns seconds per epoch."""
     with tempfile.TemporaryDirectory() as folder:
         result = subprocess.run(
-            [sys.executable, ROOT / "train_cnn.py", "--train", options.train]
+            [sys.executable, train_cnn.__file__, "--train", options.train]
             + ["--network", network, "--epochs", str(options.epochs)],
             cwd=folder,
             stdout=sys.stderr,
@@ -136,12 +132,12 @@ def run_ours(network, options):
         )
         if result.returncode:
             sys.exit(result.returncode)
-        return pd.read_csv(Path(folder) / training.stem_of("cnn", ".csv"))["seconds"]
+        return pd.read_csv(Path(folder) / paths.run_file("cnn", ".csv"))["seconds"]
 
 
 def count_operations(network, num_faces):
     """Operations of one epoch."""
-    model = networks.load(network).build_cnn()
+    model = NETWORKS[network].build_cnn()
     return 6 * complexity.count_multiply_adds(model) * num_faces
 
 
@@ -154,20 +150,18 @@ def main():
     if options.measure == "matrix":
         print(json.dumps(time_matrix()))
         return
-    images, labels = data.load_training_faces(options.train)
-    train_rows, _ = data.split(images, labels, 0.1, training.SPLIT_SEED)
-    default = networks.NAMES[0]
+    num_faces = len(data.load_split(options.train, 0.1).train_rows)
     rates = {}
     for name, network, measure in (
         ("plain", NETWORK, lambda: run_measurement("plain", options)),
         ("ours", NETWORK, lambda: run_ours(NETWORK, options)),
-        ("default", default, lambda: run_ours(default, options)),
+        ("default", DEFAULT_NETWORK, lambda: run_ours(DEFAULT_NETWORK, options)),
     ):
         seconds = min(measure())
-        rates[name] = count_operations(network, len(train_rows)) / seconds
+        rates[name] = count_operations(network, num_faces) / seconds
         print(
             f"{name:8} {network:13} {seconds:6.1f} s an epoch, "
-            f"{len(train_rows) / seconds:6,.0f} faces a second, "
+            f"{num_faces / seconds:6,.0f} faces a second, "
             f"{rates[name] / 1e9:5.0f} GFLOP/s",
             flush=True,
         )

@@ -1,13 +1,12 @@
 """Measure what normalization, augmentation and the rest of a recipe each contribute.
 
-    python train_ablations.py                  # neither, each alone, both
-    python train_ablations.py --ingredients    # and every ingredient by itself
+    python -m experiments.ablations                  # neither, each alone, both
+    python -m experiments.ablations --ingredients    # and every ingredient by itself
 
 Trains --network once for every cell and seed, as `train_cnn.py --recipe` does, in 12
 runs or, with --ingredients, 39. All hold out the same validation faces. The same
 command again continues where it was stopped and trains no finished run a second time;
-more --seeds add to what is there. In a second terminal it shares the work with the
-first: each takes runs that the other has not begun.
+more --seeds add to what is there.
 
 Writes plots/ablations.csv and plots/ablations.png and prints the table, each number as
 mean and standard deviation over the seeds: accuracy of the best epoch (measured on the
@@ -17,10 +16,7 @@ of the best epoch. Training accuracy is that of the log, on augmented faces and 
 dropout, so that the gap may be negative. FER2013's validation part has 43 faces of
 disgust: one of them is two points of recall.
 
-Measured on FER2013 on 2026-11-25 on two AVX512_BF16 cores, 75 minutes for all 39 runs
-in three terminals (TF_NUM_INTRAOP_THREADS=1), of the validation faces in the last
-epoch: neither 55.6 ± 0.4 %, normalization only 56.0 ± 0.7 %, augmentation only
-61.2 ± 0.8 %, both 62.1 ± 0.5 %. experiments/README.md has the other cells.
+All 39 runs take 75 minutes on two AVX512_BF16 cores, two or three at a time.
 """
 
 from typing import NamedTuple
@@ -28,7 +24,9 @@ from typing import NamedTuple
 import matplotlib.pyplot as plt
 import numpy as np
 
-from fer import checkpoints, command, data, figures, runs, tables, training
+import train_cnn
+from experiments import grid
+from fer import checkpoints, command, data, figures, jobs, paths, sources, tables
 
 DISGUST = data.EMOTIONS.index("disgust")
 MEASURES = {
@@ -86,7 +84,7 @@ INGREDIENTS = {
 
 
 def build_parser():
-    parser = runs.build_parser(__doc__, "ablations")
+    parser = grid.build_parser(__doc__, "ablations")
     parser.add_argument(
         "--ingredients",
         action="store_true",
@@ -102,36 +100,37 @@ def list_cells(experiments):
     )
 
 
-def train_cell(cell, seed, options, fingerprint):
-    """Train one run unless it is there; returns its record."""
+def plan_run(cell, seed, options):
+    """The run of a cell and a seed, through train_cnn.py."""
     words = [options.name, cell.augmentation, cell.normalization]
     words += cell.changes.replace("-", "").split()
-    arguments = ["--train", options.train, "--network", options.network]
+    arguments = [*sources.list_train_flags(options), "--network", options.network]
     arguments += ["--recipe", options.recipe, "--epochs", options.epochs]
     arguments += ["--name", "_".join([*words, str(seed)]), "--seed", seed]
     arguments += ["--augmentation", cell.augmentation]
     arguments += ["--normalization", cell.normalization, *cell.changes.split()]
-    return runs.run_once(arguments, fingerprint)
+    return jobs.plan(train_cnn, arguments)
 
 
-def measure_run(record, history, images, labels):
+def measure_run(record, history, faces):
     """The numbers of one run, by the names of `MEASURES`.
 
     Args:
         record: of the run.
         history: its data frame, one row per epoch.
-        images, labels: all faces of --train.
+        faces: the Split of all runs.
     """
-    rows = record["validation_rows"]
-    model = checkpoints.load_checkpoint(training.stem_of(record["name"], ".keras"))
-    predictions = checkpoints.predict(model, images[rows]).argmax(axis=1)
+    model = checkpoints.load_checkpoint(paths.run_file(record["name"], ".keras"))
+    probabilities = checkpoints.predict(model, faces.validation_images)
     last = history.iloc[-1]
     return {
         "val_accuracy": record["val_accuracy"],
         "best_epoch": record["best_epoch"],
         "last_val_accuracy": last["val_accuracy"],
         "gap": last["accuracy"] - last["val_accuracy"],
-        "disgust_recall": compute_recall(labels[rows], predictions, DISGUST),
+        "disgust_recall": compute_recall(
+            faces.validation_labels, probabilities.argmax(axis=1), DISGUST
+        ),
     }
 
 
@@ -147,7 +146,7 @@ def describe(table):
     rows = []
     for row in table.to_dict("records"):
         means = [
-            runs.format_mean(row, measure, digits=1 if measure == "best_epoch" else 3)
+            grid.format_mean(row, measure, digits=1 if measure == "best_epoch" else 3)
             for measure in MEASURES
         ]
         rows.append([*(row[field] for field in Cell._fields), *means])
@@ -194,19 +193,20 @@ def plot_curves(experiments, histories, title, path):
 
 def main():
     options = build_parser().parse_args()
-    images, labels = data.load_training_faces(options.train)
-    fingerprint = checkpoints.compute_fingerprint(images, labels)
+    faces = data.load_split(options.train, 0.1, options.ignore)
     experiments = MAIN | (INGREDIENTS if options.ingredients else {})
-    measurements, histories = runs.run_cells(
+    measurements, histories = grid.run_cells(
         list_cells(experiments),
         range(options.seeds),
-        lambda cell, seed: train_cell(cell, seed, options, fingerprint),
-        lambda record, history: measure_run(record, history, images, labels),
+        lambda cell, seed: plan_run(cell, seed, options),
+        lambda record, history: measure_run(record, history, faces),
+        options,
+        faces,
     )
 
-    table = runs.summarize(measurements, Cell._fields, MEASURES)
-    runs.publish_table(table, describe(table), options.name)
-    path = training.PLOTS / f"{options.name}.png"
+    table = grid.summarize(measurements, Cell._fields, MEASURES)
+    grid.publish_table(table, describe(table), options.name)
+    path = paths.PLOTS / f"{options.name}.png"
     title = (
         f"{options.network}: mean (line) and range (band) over {options.seeds} seeds"
     )

@@ -1,6 +1,6 @@
 """Epochs of training on few labels and on pseudo-labels for the other faces.
 
-The head of train_semi_supervised.py tells what the methods do.
+The head of experiments/semi_supervised.py tells what the methods do.
 """
 
 import concurrent.futures
@@ -12,7 +12,6 @@ import numpy as np
 
 from fer import checkpoints, data
 from fer.augmentation import AUGMENTATIONS, FaceGenerator
-from fer.callbacks import Progress, StopOnNaN, StopOnSignal
 from fer.command import InputError
 from fer.recipes import Recipe
 
@@ -24,8 +23,7 @@ METHODS = tuple(WARMUPS)
 WEAK = FaceGenerator(**AUGMENTATIONS["flip"], **AUGMENTATIONS["shift"])
 STRONG = FaceGenerator(**AUGMENTATIONS["strong"])
 # Of a batch of FixMatch. The paper has an eighth, and half a million steps or more; in
-# 1,616 steps half did better than a quarter (51.3 and 49.7 % right in the last epoch of
-# `small` with 10 % labels, seed 0, 2026-11-25).
+# some thousand steps half did better than a quarter (experiments/README.md).
 LABELLED_PART = 0.5
 # What a step changes; part of the seed of its random numbers.
 LABELLED, WEAKLY, STRONGLY = range(3)
@@ -48,25 +46,25 @@ class SemiSupervisedRecipe(Recipe):
     warmup_epochs: int = 0
 
 
-def choose_labelled(parts, share, seed):
+def choose_labelled(faces, share, seed):
     """Choose which faces of the training part keep their labels.
 
     Args:
-        parts: the `fer.training.Parts` of a run.
+        faces: the Split of a run.
         share: of the training part, in (0, 1].
         seed: the same seed gives the same faces.
 
     Returns:
-        Two int arrays of rows of `parts.images`, labelled and not.
+        Two int arrays of rows of `faces.images`, labelled and not.
 
     Raises:
         InputError: too few faces to leave some labels.
     """
-    rows = parts.train_rows
+    rows = faces.train_rows
     if share == 1:
         return rows, rows[:0]
     try:
-        others, chosen = data.split(parts.train_images, parts.labels[rows], share, seed)
+        others, chosen = data.split(faces.train_images, faces.labels[rows], share, seed)
     except InputError as error:
         raise InputError(
             f"cannot stratify {share:.1%} of {len(rows):,} training faces by emotion; "
@@ -75,35 +73,33 @@ def choose_labelled(parts, share, seed):
     return rows[chosen], rows[others]
 
 
-def fit(model, batches, parts, keeper):
-    """Run the epochs that are left; takes the place of `fer.training.fit`.
+def fit(model, batches, faces, run):
+    """Run the epochs that are left; takes the place of `train_cnn.fit_epochs`.
 
     Args:
         model: compiled.
         batches: the AugmentedFaces of the whole training part, of which only the
             number of batches, the generator and the seed are used.
-        parts: the `fer.training.Parts` of the run.
-        keeper: the StateKeeper, with a SemiSupervisedRecipe.
+        faces: the Split of the run.
+        run: the Run, with a SemiSupervisedRecipe.
     """
-    recipe, rows = keeper.recipe, parts.validation_rows
-    labelled, unlabelled = choose_labelled(parts, recipe.labelled, batches.seed)
+    recipe = run.recipe
+    labelled, unlabelled = choose_labelled(faces, recipe.labelled, batches.seed)
     print(f"labels    of {len(labelled):,} faces, {recipe.method}")
-    with StopOnSignal(keeper) as stop:
-        callbacks = keras.callbacks.CallbackList(
-            [StopOnNaN(), keeper, Progress(keeper), stop], model=model
-        )
-        learner = Learner(model, batches, parts, labelled, unlabelled, callbacks)
+    with run.callbacks(batches) as around:
+        callbacks = keras.callbacks.CallbackList(around, model=model)
+        learner = Learner(model, batches, faces, labelled, unlabelled, callbacks)
         callbacks.on_train_begin()
-        while not keeper.is_finished():
-            epoch = len(keeper.history)
+        while not run.is_finished():
+            epoch = len(run.history)
             callbacks.on_epoch_begin(epoch)
             logs = learner.train_epoch(recipe, epoch)
             scores = model.evaluate(
-                parts.images[rows],
-                parts.targets(rows),
+                faces.validation_images,
+                faces.validation_targets,
                 batch_size=checkpoints.PREDICTION_BATCH_SIZE,
                 verbose=0,
-                callbacks=[stop],
+                callbacks=around[-1:],
                 return_dict=True,
             )
             logs |= {f"val_{name}": score for name, score in scores.items()}
@@ -120,15 +116,15 @@ class Learner:
     stopped. Labels of `unlabelled` are read by `note` alone.
 
     Args:
-        model, batches, parts: as `fit` has them.
-        labelled, unlabelled: rows of parts.images.
+        model, batches, faces: as `fit` has them.
+        labelled, unlabelled: rows of faces.images.
         callbacks: a CallbackList, told of every step.
     """
 
-    def __init__(self, model, batches, parts, labelled, unlabelled, callbacks):
+    def __init__(self, model, batches, faces, labelled, unlabelled, callbacks):
         self.model = model
         self.batches = batches
-        self.parts = parts
+        self.faces = faces
         self.labelled = labelled
         self.unlabelled = unlabelled
         self.callbacks = callbacks
@@ -141,8 +137,12 @@ class Learner:
         num_steps = self.batches.num_batches
         steps = range(epoch * num_steps, (epoch + 1) * num_steps)
         is_supervised = epoch < recipe.warmup_epochs or not len(self.unlabelled)
-        method = "supervised" if is_supervised else recipe.method
-        batches = getattr(self, f"make_{method}")(steps, recipe)
+        make = {
+            "supervised": self.make_supervised,
+            "self_training": self.make_self_training,
+            "fixmatch": self.make_fixmatch,
+        }["supervised" if is_supervised else recipe.method]
+        batches = make(steps, recipe)
         sums = dict.fromkeys(("accuracy", "loss"), 0.0)
         for index, batch in enumerate(batches):
             step_logs = self.model.train_on_batch(*batch, return_dict=True)
@@ -156,17 +156,17 @@ class Learner:
 
     def make_supervised(self, steps, recipe):
         """The batches of faces with labels: faces, targets and weights."""
-        targets = self.parts.targets(self.labelled)
+        targets = self.make_targets(self.labelled)
         return self.make_batches(self.labelled, targets, steps)
 
     def make_self_training(self, steps, recipe):
         """Label every face as the network is now; batches with the sure as well."""
         pseudo_labels, sure = make_pseudo_labels(
-            checkpoints.predict(self.model, self.parts.images[self.unlabelled]),
+            checkpoints.predict(self.model, self.faces.images[self.unlabelled]),
             recipe.threshold,
         )
         self.note(self.unlabelled, pseudo_labels, sure)
-        targets = [self.parts.targets(self.labelled), pseudo_labels[sure]]
+        targets = [self.make_targets(self.labelled), pseudo_labels[sure]]
         rows = np.concatenate([self.labelled, self.unlabelled[sure]])
         return self.make_batches(rows, np.concatenate(targets), steps)
 
@@ -183,7 +183,7 @@ class Learner:
             weak = self.change(WEAK, rows, step, WEAKLY)
             strong = self.change(STRONG, rows, step, STRONGLY)
             faces = self.change(self.batches.generator, labelled, step, LABELLED)
-            return (faces, self.parts.targets(labelled)), rows, weak, strong
+            return (faces, self.make_targets(labelled)), rows, weak, strong
 
         for labelled, rows, weak, strong in compute_ahead(draw, steps):
             # Not `predict`, which would set up a data pipeline for every step.
@@ -203,6 +203,10 @@ class Learner:
 
         return compute_ahead(draw, steps)
 
+    def make_targets(self, rows):
+        """One-hot labels of some rows."""
+        return data.make_targets(self.faces.labels[rows])
+
     def draw_places(self, rows, size, step):
         """Which of the rows a step takes."""
         return draw_places(len(rows), size, step, self.batches.seed)
@@ -210,11 +214,11 @@ class Learner:
     def change(self, generator, rows, step, stream):
         """Change the faces of some rows; float32."""
         rng = np.random.default_rng((self.batches.seed, step, stream))
-        return generator.change(self.parts.images[rows], rng)
+        return generator.change(self.faces.images[rows], rng)
 
     def note(self, rows, pseudo_labels, sure):
         """Remember which faces got a pseudo-label and whether it is right."""
-        right = pseudo_labels.argmax(axis=1) == self.parts.labels[rows]
+        right = pseudo_labels.argmax(axis=1) == self.faces.labels[rows]
         self.notes.append((sure, right))
 
 

@@ -1,0 +1,1 @@
+"""Studies of many runs, each started as `python -m experiments.NAME`."""

@@ -1,0 +1,397 @@
+"""The door behind which a run is made unbreakable: lock, state, record, whole files.
+
+A run goes by its name. Until it has ended it lives in checkpoints/<name>.state, which
+is written after every epoch and from which --resume continues to the bit; at the end
+come checkpoints/<name>.keras, .csv and .json and plots/<name>_history.png. The story
+itself, from faces to `fit`, stands in train_cnn.py.
+"""
+
+import contextlib
+import dataclasses
+import hashlib
+import json
+import math
+import os
+import platform
+import shlex
+import subprocess
+import sys
+from importlib import metadata
+from pathlib import Path
+
+import keras
+import pandas as pd
+
+from fer import checkpoints, complexity, figures, paths
+from fer.augmentation import RECORDED_NAMES
+from fer.callbacks import Progress, StateKeeper, StopOnNaN, StopOnSignal
+from fer.command import InputError
+from fer.files import locked, remove_leftovers, replacing
+from fer.paths import run_file
+from fer.precision import choose_precision
+from fer.recipes import build_normalization
+from fer.state import load_state
+
+# Packages whose version can change what a run computes.
+RECORDED_PACKAGES = ("keras", "tensorflow", "jax", "torch", "numpy", "scipy")
+# By which TensorFlow, at its first operation, is told how many threads share one.
+THREADS_VARIABLE = "TF_NUM_INTRAOP_THREADS"
+# Settings that runs from before do not have; at their default a run has none of them.
+LATER_SETTINGS = {"keep": "best"}
+ROOT = Path(__file__).resolve().parent.parent
+
+
+@contextlib.contextmanager
+def open_run(build, recipe, options, faces):
+    """Hold the name of a run and find what --resume continues.
+
+    Args:
+        build: function from a normalization layer to an uncompiled model.
+        recipe: of the run, flags included.
+        options: the parsed flags of `fer.flags.build_parser`.
+        faces: the Split of the run.
+
+    Yields:
+        The Run.
+
+    Raises:
+        InputError: another process holds the name, or the state of that name belongs
+            to a run with other settings.
+    """
+    checkpoint = run_file(options.name, ".keras")
+    sources = [*recipe.teachers, *filter(None, [options.start_from])]
+    if checkpoint.resolve() in {Path(path).resolve() for path in sources}:
+        raise InputError(
+            f"{checkpoint}: expected another file than those that this run learns "
+            "from, found one of them, which it would replace; choose another --name"
+        )
+    run_devices, lock = options.devices, contextlib.nullcontext()
+    if run_devices.is_first:
+        lock = locked(run_file(options.name, ".lock"))
+    with run_devices.explaining_loss(), lock:
+        if run_devices.is_first:
+            remove_leftovers(run_file(options.name, ".state"))
+        yield Run(build, recipe, options, faces)
+
+
+class Run:
+    """One run of a name.
+
+    Attributes:
+        recipe: a `fer.recipes.Recipe`, flags included.
+        precision: the Keras dtype policy to train in.
+        devices: the `fer.devices.Devices` that share the batches.
+        history: a dict per finished epoch.
+    """
+
+    def __init__(self, build, recipe, options, faces):
+        self.recipe = recipe
+        self.name = options.name
+        self.devices = options.devices
+        self.precision, reason = choose_precision(options.precision)
+        self.settings = describe_settings(build, recipe, options, faces, self.precision)
+        self.devices.require_same(self.settings)
+        saved = None
+        if self.devices.is_first:
+            saved = find_state(self.name, self.settings, recipe, options.resume)
+        saved = self.devices.share_state(saved)
+        # Not among the settings: they tell how a run was made, not what it computes.
+        origin = saved[1].get("origin", {}) if saved else describe_origin()
+        if "threads" in origin:
+            os.environ[THREADS_VARIABLE] = str(origin["threads"])
+        path = run_file(self.name, ".state") if self.devices.is_first else None
+        self.keeper = StateKeeper(path, self.settings, origin, recipe, saved)
+        self.was_finished = self.is_finished()
+        self.header = {
+            "run": f"{self.name} -> {run_file(self.name, '.keras')}",
+            "network": options.network,
+            "faces": f"{len(faces.train_rows):,} to train on, "
+            f"{len(faces.validation_labels):,} to validate on, from {faces.path}",
+            "recipe": ", ".join(
+                f"{key} {value}"
+                for key, value in dataclasses.asdict(recipe).items()
+                if value
+            ),
+            "precision": f"{self.precision}: {reason}",
+            "backend": f"Keras {keras.__version__} on {keras.config.backend()}, "
+            f"seed {options.seed}",
+        }
+        if self.devices.count > 1:
+            self.header["devices"] = str(self.devices)
+        self.train = str(faces.path)
+
+    @property
+    def history(self):
+        return self.keeper.history
+
+    def is_finished(self):
+        """Whether every epoch was trained or patience has run out."""
+        return self.keeper.is_finished()
+
+    def announce(self, model):
+        """Say what is about to be trained on what, before the first epoch.
+
+        Raises:
+            InputError: `predict.py` would refuse the checkpoint of this model.
+        """
+        checkpoints.require_publishable(model)
+        size = measure_size(model)
+        operations = size["multiply_adds"]
+        operations = "unknown" if operations is None else f"{operations:,}"
+        self.header["network"] += (
+            f", {size['parameters']:,} parameters ({size['trainable_parameters']:,} "
+            f"trainable), {operations} multiply-adds a face"
+        )
+        for key, value in self.header.items():
+            print(f"{key:9} {value}")
+
+    @contextlib.contextmanager
+    def callbacks(self, batches):
+        """What stands around the epochs: checks, the state, a bar, Ctrl-C.
+
+        Args:
+            batches: the AugmentedFaces, to be told the epoch.
+
+        Yields:
+            A list of Keras callbacks, the last of which stops the run on a signal.
+        """
+        self.keeper.faces = batches
+        with StopOnSignal(self.keeper) as stop:
+            yield [StopOnNaN(), self.keeper, Progress(self.keeper), stop]
+
+    def publish(self, build, faces):
+        """Write the files of the finished run; returns its record.
+
+        The best epoch's weights go into a model in float32, and the accuracy in the
+        record is measured on its checkpoint as it was reloaded. Of a run that was
+        published before, only the curves are drawn again. Of several processes the
+        first does it, and the others have no record.
+        """
+        self.devices.end()
+        if not self.devices.is_first:
+            return None
+        if self.was_finished:
+            record = load_finished_record(self.name, self.settings)
+            if record is not None:
+                draw_history(record, self.history)
+                print(f"{self.name} is finished: redrew its curves and nothing else")
+                return record
+        keras.config.set_dtype_policy("float32")
+        model = build(
+            build_normalization(self.recipe.normalization, faces.train_images)
+        )
+        model.set_weights(self.keeper.best_weights)
+        record = self.make_record(model, faces)
+        write_run(model, record, self.history, faces)
+        return record
+
+    def make_record(self, model, faces):
+        """What is to be known about the run; its accuracy is measured later."""
+        history, num_faces = self.history, len(faces.train_rows)
+        arguments = [argument for argument in sys.argv[1:] if argument != "--resume"]
+        size = measure_size(model)
+        return {
+            "name": self.name,
+            "settings": self.settings,
+            "command": shlex.join([*describe_script(), *arguments]),
+            **self.keeper.origin,
+            "train": self.train,
+            **size,
+            # A multiply-add is two operations, and the gradients of the inputs and of
+            # the weights cost a forward pass each. Teachers and pseudo-labels come on
+            # top.
+            "training_operations": size["multiply_adds"]
+            and 6 * size["multiply_adds"] * num_faces * len(history),
+            "epochs_trained": len(history),
+            "best_epoch": self.keeper.best_epoch(),
+            "val_accuracy": None,
+            "kept": "best validation accuracy"
+            if len(faces.validation_labels) and self.recipe.keep == "best"
+            else "last epoch",
+            **measure_speed(history, num_faces),
+            "versions": read_versions(),
+            **({"devices": self.devices.count} if self.devices.count > 1 else {}),
+            **faces.describe(),
+        }
+
+
+def describe_settings(build, recipe, options, faces, precision):
+    """All that decides what a run computes, as JSON gives it back.
+
+    Args:
+        build, recipe, options: as `open_run` has them.
+        faces: the Split of the run.
+        precision: a Keras dtype policy.
+    """
+    settings = {
+        "network": options.network,
+        "seed": options.seed,
+        "validation": faces.source["fingerprint"]
+        if faces.source
+        else options.validation,
+        "faces": faces.fingerprint,
+        "precision": precision,
+        # What the name of the network stands for, until somebody edits its file.
+        "layers": hashlib.sha256(build().to_json().encode()).hexdigest(),
+        **dataclasses.asdict(recipe),
+        "augmentation": RECORDED_NAMES.get(recipe.augmentation, recipe.augmentation),
+        "teachers": [checkpoints.compute_digest(path) for path in recipe.teachers],
+    }
+    if options.start_from:
+        settings["start_from"] = checkpoints.compute_digest(options.start_from)
+    for key, default in LATER_SETTINGS.items():
+        if settings[key] == default:
+            del settings[key]
+    # JSON knows only text as keys of an object, and no tuples.
+    return json.loads(json.dumps(settings))
+
+
+def describe_origin():
+    """Which code and how many threads a run is started with.
+
+    Returns:
+        commit: the one checked out, None without git.
+        changed: whether tracked files differ from it, None without git.
+        threads: of one operation; another number sums in another order.
+    """
+    git = ["git", "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"]
+    try:
+        answer = subprocess.run(
+            git, cwd=ROOT, capture_output=True, text=True, check=True
+        ).stdout.strip()
+    except (OSError, subprocess.CalledProcessError):
+        answer = None
+    threads = os.environ.get(THREADS_VARIABLE) or count_cores()
+    return {
+        "commit": answer and answer.removesuffix("-dirty"),
+        "changed": answer and answer.endswith("-dirty"),
+        "threads": int(threads),
+    }
+
+
+def count_cores():
+    """The cores that this process may use, as TensorFlow counts them."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count()
+
+
+def find_state(name, settings, recipe, resume):
+    """The state to resume from, or None for a new run; says which on the terminal.
+
+    Raises:
+        InputError: the state belongs to a run with other settings.
+    """
+    path = run_file(name, ".state")
+    if not resume:
+        if path.exists():
+            print(
+                f"{path} holds an earlier run, which the first epoch here replaces; to "
+                "continue it instead, stop now and add --resume"
+            )
+        return None
+    saved = load_state(path)
+    if saved is None:
+        print(f"nothing to resume at {path}: starting anew")
+        return None
+    _, document = saved
+    started = dict(document["settings"])
+    if not recipe.depends_on_epochs and recipe.epochs >= len(document["history"]):
+        started["epochs"] = recipe.epochs
+    for key in settings | started:
+        if started.get(key) != settings.get(key):
+            raise InputError(
+                f"{path}: expected a run with {key} {settings.get(key)}, found one "
+                f"with {started.get(key)}; resume with the options and the code it was "
+                "started with, or choose another --name"
+            )
+    return saved
+
+
+def load_finished_record(name, settings):
+    """The record of exactly this run, or None if it or its checkpoint is missing."""
+    path = run_file(name, ".keras")
+    record = checkpoints.load_record(path)
+    if record is None or record.get("settings") != settings or not path.is_file():
+        return None
+    return record
+
+
+def measure_size(model):
+    """Total and trainable parameters and multiply-adds a face, by name."""
+    return {
+        "parameters": model.count_params(),
+        "trainable_parameters": sum(
+            math.prod(weight.shape) for weight in model.trainable_weights
+        ),
+        "multiply_adds": complexity.count_multiply_adds(model),
+    }
+
+
+def measure_speed(history, num_faces):
+    """Minutes of a run and training faces per second over its whole epochs."""
+    seconds = sum(row["seconds"] for row in history)
+    return {
+        "minutes": round(seconds / 60, 2),
+        "images_per_second": round(num_faces * len(history) / seconds, 1),
+    }
+
+
+def describe_script():
+    """The words after `python` that start the running script."""
+    spec = sys.modules["__main__"].__spec__
+    return [Path(sys.argv[0]).name] if spec is None else ["-m", spec.name]
+
+
+def read_versions():
+    """Python's and the packages' versions and the kind of machine, for the record."""
+    versions = {
+        "python": platform.python_version(),
+        "machine": platform.machine(),
+        "backend": keras.config.backend(),
+    }
+    for package in RECORDED_PACKAGES:
+        try:
+            versions[package] = metadata.version(package)
+        except metadata.PackageNotFoundError:
+            continue
+    return versions
+
+
+def write_run(model, record, history, faces):
+    """Write the files of a finished run, each beside its old one and then renamed."""
+    name, has_validation = record["name"], len(faces.validation_labels)
+    checkpoint = run_file(name, ".keras")
+    replaced = checkpoint.exists()
+    with replacing(checkpoint) as temporary:
+        checkpoints.save(model, temporary)
+        if has_validation:
+            reloaded = checkpoints.load_checkpoint(temporary)
+            probabilities = checkpoints.predict(reloaded, faces.validation_images)
+            record["val_accuracy"] = checkpoints.compute_accuracy(
+                probabilities, faces.validation_labels
+            )
+    with replacing(run_file(name, ".csv")) as temporary:
+        tabulate(history).to_csv(temporary, index=False, float_format="%.6g")
+    with replacing(run_file(name, ".json")) as temporary:
+        temporary.write_text(json.dumps(record, indent=1) + "\n")
+    draw_history(record, history)
+
+    result = f"epoch {record['best_epoch']} ({record['kept']})"
+    if has_validation:
+        result += f", validation accuracy {record['val_accuracy']:.4f}"
+    print(f"{result}, {record['minutes']:.1f} minutes")
+    print(f"{'replaced' if replaced else 'wrote'} {checkpoint}; next:")
+    print(f"python predict.py {checkpoint}")
+
+
+def tabulate(history):
+    """The rows of a history as a data frame, NaN where there was no validation."""
+    return pd.DataFrame(history).astype(float).astype({"epoch": int})
+
+
+def draw_history(record, history):
+    """Draw the curves of a run to plots/<name>_history.png."""
+    name, network = record["name"], record["settings"]["network"]
+    title = f"{name}: {network}, {record['parameters']:,} parameters"
+    figures.plot_history(tabulate(history), title, paths.PLOTS / f"{name}_history.png")

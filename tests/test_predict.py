@@ -1,0 +1,111 @@
+"""predict.py on faces as they come: labelled, packed, named, or missing."""
+
+import csv
+import subprocess
+import sys
+import zipfile
+
+import numpy as np
+import pytest
+from conftest import ROOT, run_script
+from PIL import Image
+
+from draw_faces import draw_faces
+from fer import data
+
+IMAGES, LABELS = draw_faces(40, 5)
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory):
+    """A checkpoint that nobody trained, and what it answers about the drawn faces."""
+    import keras
+    from tiny_network import build_tiny
+
+    keras.utils.set_random_seed(1)
+    path = tmp_path_factory.mktemp("model") / "tiny.keras"
+    network = build_tiny()
+    network.save(path)
+    answers = network.predict(IMAGES.astype("float32"), verbose=0)
+    return path, answers.argmax(axis=1)
+
+
+def read_csv(path):
+    with open(path, newline="", encoding="utf-8") as file:
+        return list(csv.reader(file))
+
+
+def test_a_labelled_file_is_scored_by_usage_out_of_its_archive(model, tmp_path):
+    path, answers = model
+    usages = ["train"] * 10 + ["val"] * 12 + ["test"] * 18
+    rows = [
+        f"{label},{' '.join(map(str, image.ravel()))},{usage}"
+        for label, image, usage in zip(LABELS, IMAGES, usages, strict=True)
+    ]
+    with zipfile.ZipFile(tmp_path / "archive.zip", "w") as archive:
+        archive.writestr("fer.csv", "\n".join(["emotion,pixels,Usage", *rows]))
+    process = run_script("predict.py", path, "--test", "archive.zip", cwd=tmp_path)
+    for usage, part in (("PublicTest", slice(10, 22)), ("PrivateTest", slice(22, 40))):
+        accuracy = (answers[part] == LABELS[part]).mean()
+        expected = f"accuracy {accuracy:.5f} on {len(LABELS[part])} faces ({usage})"
+        assert expected in process.stdout
+    submission = read_csv(tmp_path / "submission.csv")
+    assert submission == [
+        ["id", "label"],
+        *([str(row), str(label)] for row, label in enumerate(answers[10:])),
+    ]
+
+
+def test_pictures_keep_their_names_in_the_submission(model, tmp_path):
+    path, answers = model
+    folder = tmp_path / "faces"
+    folder.mkdir()
+    names = ["Ada, Countess.png", 'Bob "B".png', "c.webp"]
+    for name, image in zip(names, IMAGES, strict=False):
+        Image.fromarray(image[..., 0]).save(folder / name, lossless=True)
+    # As the numbers of a submission, in words, and of two faces only.
+    known = [["id", "label"], [names[1], data.EMOTIONS[answers[1]]], [names[0], "6"]]
+    with open(tmp_path / "known.csv", "w", newline="") as file:
+        csv.writer(file).writerows(known)
+    arguments = ["--test", folder, "--labels", "known.csv", "--probabilities", "p.csv"]
+    process = run_script("predict.py", path, *arguments, cwd=tmp_path)
+    expected = [[name, str(label)] for name, label in zip(names, answers, strict=False)]
+    assert read_csv(tmp_path / "submission.csv")[1:] == expected
+    accuracy = (1 + (answers[0] == 6)) / 2
+    assert f"accuracy {accuracy:.5f} on 2 faces (known labels)" in process.stdout
+    header, *rows = read_csv(tmp_path / "p.csv")
+    assert header == ["id", *data.EMOTIONS] and [row[0] for row in rows] == names
+    shares = np.array([row[1:] for row in rows], dtype=float)
+    np.testing.assert_allclose(shares.sum(axis=1), 1, atol=1e-5)
+    np.testing.assert_array_equal(shares.argmax(axis=1), answers[:3])
+
+
+@pytest.mark.parametrize(
+    "arguments, expected",
+    [
+        (["tiny.keras", "--test", "nowhere.csv"], "nowhere.csv: expected a CSV file"),
+        (["nowhere.keras"], "nowhere.keras: expected a checkpoint, found no such"),
+        ([], "no MODEL named"),
+    ],
+)
+def test_what_is_missing_is_named_before_keras_is_imported(
+    arguments, expected, tmp_path
+):
+    (tmp_path / "tiny.keras").write_text("")
+    program = (
+        f"import sys; sys.path.insert(0, {str(ROOT)!r})\n"
+        "import predict\n"
+        f"sys.argv = ['predict.py', *{arguments!r}]\n"
+        "try: predict.main()\n"
+        "except ValueError as error: print(error)\n"
+        "print({'keras', 'sklearn', 'pandas'} & {*sys.modules})"
+    )
+    process = subprocess.run(
+        [sys.executable, "-c", program],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    message, imported = process.stdout.splitlines()
+    assert message.startswith(expected) and imported == "set()"
