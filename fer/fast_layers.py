@@ -1,14 +1,16 @@
-"""Layers that compute the same in less time, for training with TensorFlow.
+"""Layers that compute the same in less time, with TensorFlow on a processor.
 
-They stand in for the plain layers of the same weights while a network is trained on a
-processor; checkpoints have the plain ones.
+They stand in for the plain layers of the same weights while a network is trained;
+checkpoints have the plain ones.
 """
 
 import keras
-import tensorflow as tf
 from keras import layers
 
 from fer.precision import has_gpu, read_processor_flags
+
+if keras.config.backend() == "tensorflow":
+    import tensorflow as tf
 
 # The widest pictures that are laid side by side, and how wide a row of them gets at
 # most, in pixels: convolutions of wider pictures gain less than the moving costs.
@@ -19,9 +21,9 @@ ROW_WIDTH = 32
 def quicken(model):
     """The same model with the layers of this module, where they are faster.
 
-    On a GPU none is. Convolutions are side by side only in bfloat16 on AMX, where the
-    gradients of their kernels are the slowest part of a step; elsewhere nothing is
-    gained.
+    On a GPU and on other backends none is. Convolutions are side by side only in
+    bfloat16 on AMX, where the gradients of their kernels are the slowest part of a
+    step; elsewhere that gains nothing.
 
     Args:
         model: a functional model that was not compiled.
@@ -29,7 +31,7 @@ def quicken(model):
     Returns:
         A model of the same weights and seeds, by the same names in the same order.
     """
-    if has_gpu():
+    if keras.config.backend() != "tensorflow" or has_gpu():
         return model
     has_amx = "amx_bf16" in read_processor_flags()
 
@@ -48,23 +50,31 @@ def quicken(model):
 
 
 class FusedBatchNormalization(layers.BatchNormalization):
-    """Batch normalization that trains on pictures in one operation.
+    """Batch normalization of pictures in one operation.
 
     Keras takes a dozen, each over all values in float32; this one reads and writes the
     precision of the layer and computes in float32 in between.
     """
 
     def call(self, inputs, training=None, mask=None):
-        is_picture = len(inputs.shape) == 4 and self.axis in (-1, 3)
-        if not (training and self.trainable and is_picture):
+        if len(inputs.shape) != 4 or self.axis not in (-1, 3):
             return super().call(inputs, training=training, mask=mask)
+        averages, is_training = {}, bool(training and self.trainable)
+        if not is_training:
+            averages = {"mean": self.moving_mean, "variance": self.moving_variance}
         outputs, mean, variance = tf.compat.v1.nn.fused_batch_norm(
-            inputs, self.gamma, self.beta, epsilon=self.epsilon, is_training=True
+            inputs,
+            self.gamma,
+            self.beta,
+            **averages,
+            epsilon=self.epsilon,
+            is_training=is_training,
         )
-        # The operation estimates the variance of all pictures; Keras keeps the batch's.
-        count = tf.cast(tf.size(inputs) // tf.size(mean), variance.dtype)
-        self.update(self.moving_mean, mean)
-        self.update(self.moving_variance, variance * (count - 1) / count)
+        if is_training:
+            # It estimates the variance of all pictures; Keras keeps that of the batch.
+            count = tf.cast(tf.size(inputs) // tf.size(mean), variance.dtype)
+            self.update(self.moving_mean, mean)
+            self.update(self.moving_variance, variance * (count - 1) / count)
         return outputs
 
     def update(self, average, value):
