@@ -78,8 +78,9 @@ def train(build, recipe, options, fit=None):
         model = build(build_normalization(recipe.normalization, faces.train_images))
         run.announce(model)
 
-        # Layers of the same weights that take half the time; the files get plain ones.
-        model = quicken(model)
+        if options.fast_layers:
+            # The same weights in layers that take less time; the files get plain ones.
+            model = quicken(model)
         model.compile(
             optimizer=build_optimizer(recipe, batches.num_batches),
             loss=keras.losses.CategoricalCrossentropy(

@@ -239,6 +239,8 @@ def describe_settings(build, recipe, options, faces, precision):
     }
     if options.start_from:
         settings["start_from"] = checkpoints.compute_digest(options.start_from)
+    if options.fast_layers:
+        settings["fast_layers"] = True
     for key, default in LATER_SETTINGS.items():
         if settings[key] == default:
             del settings[key]
