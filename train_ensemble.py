@@ -24,9 +24,8 @@ import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.ticker import MaxNLocator
 
-import plot_confusion_matrix
 import train_cnn
-from fer import checkpoints, command, data, figures, flags, jobs, paths
+from fer import checkpoints, command, data, figures, flags, jobs, measures, paths
 from networks import DEFAULT_NETWORK, NETWORKS
 
 # All choices among them are averaged: 4,095.
@@ -121,7 +120,7 @@ def plot_growth(growth, title, path):
     """Draw the accuracy against the number of members, mean and range of choices."""
     numbers = np.arange(1, len(growth) + 1)
     figure, panel = plt.subplots(figsize=(5, 4), layout="constrained")
-    color = figures.VALIDATION_COLOR
+    color = figures.COLORS[1]
     for number, accuracies in zip(numbers, growth, strict=True):
         panel.plot(
             np.full(len(accuracies), number),
@@ -171,7 +170,7 @@ def main():
     print(f"wrote {path}")
     confusions = {
         f"{caption}: accuracy {accuracies[0]:.3f}": (
-            plot_confusion_matrix.compute_confusion(labels, given)
+            measures.compute_confusion(labels, given)
         )
         for caption, accuracies, given in (
             (models[0].stem, growth[0], probabilities[0]),
@@ -179,7 +178,7 @@ def main():
         )
     }
     path = paths.PLOTS / f"{options.name}_confusion_matrix.png"
-    plot_confusion_matrix.plot_confusions(confusions, title, path)
+    figures.plot_confusions(confusions, title, path)
     print(f"wrote {path}; next:")
     print(f"python predict.py {' '.join(map(str, models))}")
 

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from fer import figures
+
 ROOT = Path(__file__).resolve().parent.parent
 
 
@@ -35,6 +37,17 @@ def real_faces():
     if not folder:
         pytest.skip("FER2013_DATA names no folder with the real train.csv and test.csv")
     return Path(folder)
+
+
+@pytest.fixture
+def drawn_figures(monkeypatch):
+    """A list that gets (path, figure) of what would be saved, to look into it."""
+    saved = []
+    monkeypatch.setattr(
+        figures, "save_figure", lambda figure, path: saved.append((path, figure))
+    )
+    yield saved
+    figures.plt.close("all")
 
 
 def run_module(module, *arguments, cwd, status=0):

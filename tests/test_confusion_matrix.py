@@ -1,16 +1,17 @@
 """The confusion matrix and its words, and which faces it is measured on."""
 
 import json
-import sys
+from pathlib import Path
 
 import keras
 import numpy as np
 import pytest
 from conftest import run_script
 from keras import layers
+from PIL import Image
 
 import plot_confusion_matrix
-from fer import checkpoints, data
+from fer import checkpoints, data, figures, measures, paths
 from fer.command import InputError
 
 HAPPY, SAD = data.EMOTIONS.index("happy"), data.EMOTIONS.index("sad")
@@ -31,30 +32,32 @@ def one_hot(predictions):
 
 def test_confusions_in_words(counts):
     # Fear is taken for neutral in exactly 10 %, which is not above 10 %.
-    assert plot_confusion_matrix.describe_confusions(counts) == [
+    assert measures.describe_confusions(counts) == [
         "neutral is taken for happy 50 %",
         "fear is taken for sad 20 %",
     ]
-    assert plot_confusion_matrix.describe_confusions(np.eye(7, dtype=int)) == []
+    assert measures.find_confusions(counts, 0.05)[-1] == (2, 6, 0.1)
+    assert measures.describe_confusions(np.eye(7, dtype=int)) == []
 
 
 def test_rows_are_true_emotions_and_sum_to_one(counts):
     labels = np.array([SAD, SAD, HAPPY])
-    confusion = plot_confusion_matrix.compute_confusion(
-        labels, one_hot([HAPPY, SAD, HAPPY])
-    )
+    confusion = measures.compute_confusion(labels, one_hot([HAPPY, SAD, HAPPY]))
     assert confusion.shape == (7, 7) and confusion.sum() == 3
     assert confusion[SAD, HAPPY] == 1 and confusion[HAPPY, SAD] == 0
 
-    shares = plot_confusion_matrix.normalize_rows(counts)
+    shares = measures.normalize_rows(counts)
     np.testing.assert_allclose(np.delete(shares, 1, axis=0).sum(axis=1), 1)
     assert np.isnan(shares[1]).all()
+    np.testing.assert_allclose(
+        measures.compute_recalls(counts), [1, np.nan, 0.7, 1, 1, 1, 0.5]
+    )
 
 
 def test_scores_of_a_hand_made_case():
     """Sad: 1 of 2 found, nothing else called sad. Happy: found, once too often."""
     labels = np.array([SAD, SAD, HAPPY])
-    table = plot_confusion_matrix.describe_scores(labels, one_hot([HAPPY, SAD, HAPPY]))
+    table = measures.describe_scores(labels, one_hot([HAPPY, SAD, HAPPY]))
     rows = {line.split()[0]: line.split() for line in table.splitlines() if line}
     assert rows["sad"][1:] == ["1.000", "0.500", "0.667", "2"]
     assert rows["happy"][1:] == ["0.500", "1.000", "0.667", "1"]
@@ -62,11 +65,77 @@ def test_scores_of_a_hand_made_case():
     assert rows["macro"][2:5] == ["0.750", "0.750", "0.667"]
 
 
-def test_an_emotion_without_faces_is_drawn(counts, tmp_path):
-    path = tmp_path / "figure.png"
-    panels = {"one": counts, "average of 2 models": counts}
-    plot_confusion_matrix.plot_confusions(panels, "faces", path)
-    assert path.stat().st_size > 10_000
+def test_what_the_matrices_show(counts, drawn_figures):
+    panels = {"one": counts, "average of 2 models": 2 * counts}
+    figures.plot_confusions(panels, "60 faces", "figure.png")
+    figure = drawn_figures.pop()[1]
+    # The last one is the colour bar.
+    one, average, _ = figure.axes
+    assert figure.get_suptitle() == "60 faces"
+    assert (one.get_title(), average.get_title()) == tuple(panels)
+    shares = measures.normalize_rows(counts)
+    for panel in (one, average):
+        drawn = np.delete(panel.images[0].get_array(), 1, axis=0)
+        np.testing.assert_allclose(drawn, np.delete(shares, 1, axis=0))
+    texts = np.reshape([text.get_text() for text in average.texts], (7, 7))
+    assert texts[2].tolist() == [
+        *("0 %\n0", "0 %\n0", "70 %\n14", "0 %\n0", "20 %\n4", "0 %\n0"),
+        "10 %\n2",
+    ]
+    # Of an emotion without faces nothing is known.
+    assert set(texts[1]) == {"–"}
+
+
+def answers(confidences, is_right):
+    """Probabilities of happy, and labels that make them right or wrong."""
+    probabilities = np.outer(1 - np.array(confidences), np.ones(7)) / 6
+    probabilities[:, HAPPY] = confidences
+    return probabilities, np.where(is_right, HAPPY, SAD)
+
+
+def test_calibration_by_hand():
+    """Bins of a fifth: 0.5 and 0.56 (one right), 0.9 and 1.0 (both right)."""
+    probabilities, labels = answers([0.5, 0.56, 0.9, 1.0], [True, False, True, True])
+    found = measures.compute_calibration(probabilities, labels, bins=5)
+    assert found.count.tolist() == [0, 0, 2, 0, 2]
+    np.testing.assert_allclose(
+        found.confidence, [np.nan, np.nan, 0.53, np.nan, 0.95], rtol=1e-6
+    )
+    np.testing.assert_allclose(found.accuracy, [np.nan, np.nan, 0.5, np.nan, 1])
+    assert found.error == pytest.approx(0.04)
+    assert len(measures.compute_calibration(probabilities, labels).count) == 15
+
+
+def test_answers_drawn_from_the_probabilities_are_calibrated():
+    rng = np.random.default_rng(0)
+    probabilities = rng.dirichlet(np.full(7, 0.3), 20_000).astype("float32")
+    labels = (rng.random((20_000, 1)) > probabilities.cumsum(axis=1)).sum(axis=1)
+    assert measures.compute_calibration(probabilities, labels.clip(0, 6)).error < 0.015
+    # Twice as sure of the same answers: always wrong by the difference.
+    certain = one_hot(probabilities.argmax(axis=1))
+    accuracy = (probabilities.argmax(axis=1) == labels).mean()
+    found = measures.compute_calibration(certain, labels)
+    assert found.error == pytest.approx(1 - accuracy)
+
+
+def test_what_the_reliability_diagram_shows(drawn_figures):
+    probabilities, labels = answers([0.5, 0.56, 0.9, 1.0], [True, False, True, True])
+    calibration = measures.compute_calibration(probabilities, labels, bins=5)
+    figures.plot_calibration(calibration, "four faces", "figure.png")
+    figure = drawn_figures.pop()[1]
+    panel, faces = figure.axes
+    assert figure.get_suptitle() == "four faces"
+    assert panel.get_title() == "expected calibration error 0.040"
+    np.testing.assert_array_equal(
+        [bar.get_height() for bar in panel.patches], calibration.accuracy
+    )
+    np.testing.assert_allclose([bar.get_x() for bar in panel.patches], np.arange(5) / 5)
+    assert [bar.get_height() for bar in faces.patches] == [0, 0, 2, 0, 2]
+
+
+def test_standard_error_of_an_accuracy():
+    assert measures.compute_standard_error(0.5, 100) == pytest.approx(0.05)
+    assert measures.compute_standard_error(1.0, 100) == 0
 
 
 @pytest.fixture
@@ -115,7 +184,7 @@ def test_a_damaged_record_is_refused(text, tmp_path):
     assert checkpoints.load_record(tmp_path / "two.keras") is None
 
 
-def test_the_script_end_to_end(trained, drawn, tmp_path):
+def test_the_script_end_to_end(trained, drawn, tmp_path, drawn_figures, capsys):
     """A run of train_cnn.py beside a model without a record."""
     other = tmp_path / "other.keras"
     pixels = keras.Input((48, 48, 1))
@@ -132,23 +201,30 @@ def test_the_script_end_to_end(trained, drawn, tmp_path):
     assert float(accuracy[0].split()[1]) == pytest.approx(
         record["val_accuracy"], abs=0.0005
     )
-    figure = tmp_path / "plots/small_run_confusion_matrix.png"
-    assert figure.stat().st_size > 10_000
+    Image.open(tmp_path / "plots/small_run_confusion_matrix.png").verify()
 
-    process = run_script(
-        "plot_confusion_matrix.py",
-        run,
-        other,
-        *("--train", drawn / "train.csv", "--output", "both.png"),
-        cwd=tmp_path,
-    )
-    assert "average of 2 models, 420 faces" in process.stdout
-    assert f"warning: {other} has no record" in process.stderr
-    assert (tmp_path / "both.png").stat().st_size > 10_000
+    train = "--train", str(drawn / "train.csv")
+    plot_confusion_matrix.main([str(run), str(other), *train])
+    printed = capsys.readouterr()
+    assert "average of 2 models, 420 faces" in printed.out
+    assert f"warning: {other} has no record" in printed.err
+    path, figure = drawn_figures.pop()
+    assert path.name == "small_run_confusion_matrix.png"
+    assert figure.get_suptitle() == "420 faces, also those trained on"
+    titles = [panel.get_title().split(":")[0] for panel in figure.axes]
+    assert titles == ["small_run", "average of 2 models", ""]
 
 
-def test_a_figure_of_an_unknown_kind_is_refused(monkeypatch):
-    arguments = ["plot_confusion_matrix.py", "one.keras", "--output", "figure.doc"]
-    monkeypatch.setattr(sys, "argv", arguments)
+def test_without_a_model_the_default_one_is_taken(trained, drawn, monkeypatch):
+    """Named by its path, or said to be missing before anything is loaded."""
+    monkeypatch.setattr(paths, "DEFAULT_MODELS", (Path("no.keras"), Path("nor.keras")))
+    with pytest.raises(InputError, match="neither no.keras nor nor.keras exists"):
+        plot_confusion_matrix.main([])
+    run = trained / "checkpoints/small_run.keras"
+    monkeypatch.setattr(paths, "DEFAULT_MODELS", (Path("no.keras"), run))
+    assert paths.find_default_model() == run
+
+
+def test_a_figure_of_an_unknown_kind_is_refused():
     with pytest.raises(InputError, match="figure.doc: expected .*png"):
-        plot_confusion_matrix.main()
+        plot_confusion_matrix.main(["one.keras", "--output", "figure.doc"])

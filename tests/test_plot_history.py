@@ -1,10 +1,11 @@
-"""Curves of several runs in one picture."""
+"""Curves of one run and of several, in one style."""
 
-import numpy as np
+import pandas as pd
 import pytest
-from PIL import Image
+from matplotlib import colors
 
 import plot_history
+from fer import figures
 from fer.command import InputError
 
 HEADER = "epoch,accuracy,loss,val_accuracy,val_loss,learning_rate,seconds\n"
@@ -24,9 +25,13 @@ def folder(tmp_path, monkeypatch):
     return tmp_path
 
 
-def run(monkeypatch, *arguments):
-    monkeypatch.setattr("sys.argv", ["plot_history.py", *arguments])
-    plot_history.main()
+def values(panel):
+    """What the lines of a panel show, each a list of values."""
+    return [line.get_ydata().tolist() for line in panel.lines]
+
+
+def labels(panel):
+    return [text.get_text() for text in panel.get_legend().get_texts()]
 
 
 def test_a_name_and_a_path_lead_to_the_same_log(folder):
@@ -37,12 +42,60 @@ def test_a_name_and_a_path_lead_to_the_same_log(folder):
     assert by_path[0] == "cnn" and by_path[1].equals(history)
 
 
-def test_any_number_of_runs(folder, monkeypatch):
-    run(monkeypatch, "cnn")
-    one = np.asarray(Image.open(folder / "plots" / "runs_history.png"))
-    run(monkeypatch, "cnn", "dnn", "every_row", "cnn", "cnn", "cnn", "cnn", "cnn")
-    many = np.asarray(Image.open(folder / "plots" / "runs_history.png"))
-    assert one.shape == many.shape and (one != many).any()
+def test_runs_side_by_side(folder, drawn_figures):
+    plot_history.main(["cnn", "dnn", "every_row"])
+    (path, figure) = drawn_figures.pop()
+    (panel,) = figure.axes
+    assert path.as_posix() == "plots/runs_history.png"
+    assert labels(panel) == [
+        "cnn: validation, 0.5500 in epoch 2",
+        "dnn: validation, 0.2500 in epoch 1",
+        "every_row: training",
+    ]
+    assert values(panel) == [
+        *([0.3, 0.5, 0.6], [0.35, 0.55, 0.5]),
+        *([0.2], [0.25]),
+        [0.3, 0.5],
+    ]
+    # Training is fainter than validation and marks its last epoch.
+    training, validation = panel.lines[:2]
+    assert training.get_alpha() < 1 and validation.get_alpha() is None
+    assert training.get_color() == validation.get_color()
+    assert (training.get_markevery(), validation.get_markevery()) == ([-1], [1])
+
+
+def test_more_runs_than_styles_are_still_told_apart(folder, drawn_figures):
+    plot_history.main(["dnn"] * 9)
+    lines = drawn_figures.pop()[1].axes[0].lines[1::2]
+    styles = {
+        (colors.to_hex(line.get_color()), str(line.get_linestyle()), line.get_marker())
+        for line in lines
+    }
+    assert len(styles) == 9
+
+
+def test_one_run_has_loss_and_accuracy_in_the_same_style(folder, drawn_figures):
+    history = pd.read_csv("checkpoints/cnn.csv")
+    figures.plot_history(history, "cnn: tiny", "cnn.png")
+    figure = drawn_figures.pop()[1]
+    loss, accuracy = figure.axes
+    assert figure.get_suptitle() == "cnn: tiny"
+    assert values(loss) == [[2, 1.5, 1], [1.9, 1.4, 1.6]]
+    assert values(accuracy) == [[0.3, 0.5, 0.6], [0.35, 0.55, 0.5]]
+    # The best epoch is that of the accuracy, in both panels.
+    assert labels(loss) == ["training", "validation, 1.4000 in epoch 2"]
+    assert labels(accuracy) == ["training", "validation, 0.5500 in epoch 2"]
+    figures.plot_histories([("cnn", history)], "again.png")
+    (again,) = drawn_figures.pop()[1].axes
+    for one, other in zip(accuracy.lines, again.lines, strict=True):
+        assert one.get_color() == other.get_color()
+        assert one.get_linestyle() == other.get_linestyle()
+
+
+def test_a_picture_is_written(folder):
+    plot_history.main(["cnn", "--output", "cnn.svg"])
+    assert "<svg" in (folder / "cnn.svg").read_text(encoding="utf-8")
+    assert not list(folder.glob(".*"))
 
 
 @pytest.mark.parametrize(
@@ -56,12 +109,10 @@ def test_any_number_of_runs(folder, monkeypatch):
         (b"\x89PNG\xff\xfe", "expected the columns"),
     ],
 )
-def test_a_bad_log_is_refused_and_no_picture_written(
-    folder, monkeypatch, content, words
-):
+def test_a_bad_log_is_refused_and_no_picture_written(folder, content, words):
     if content is not None:
         content = content if isinstance(content, bytes) else content.encode()
         (folder / "bad.csv").write_bytes(content)
     with pytest.raises(InputError, match=words):
-        run(monkeypatch, "cnn", "bad.csv", "--output", "both.png")
+        plot_history.main(["cnn", "bad.csv", "--output", "both.png"])
     assert not (folder / "both.png").exists()
