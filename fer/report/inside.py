@@ -1,0 +1,181 @@
+"""What is seen inside a network, and in the faces themselves, drawn and measured.
+
+Everything here goes the way of the plot scripts; what is chosen is which faces are
+shown, since those of FER2013 are not ours to publish.
+"""
+
+import dataclasses
+
+import numpy as np
+
+import draw_faces
+import plot_filters
+import plot_pca
+import plot_saliency
+from fer import checkpoints, filters, gradients, saliency
+from fer import principal_components as pca
+from fer.data import EMOTIONS
+from fer.figures import components, sheets
+from fer.progress import Progress
+from fer.report.measure import compare, take
+
+# Drawn faces among which the surest right and wrong answers are looked for.
+DRAWN_FACES = 350
+
+
+@dataclasses.dataclass(frozen=True)
+class Shown:
+    """Faces that the page may show.
+
+    Attributes:
+        origin: where they are from, in words.
+        images: uint8 (n, 48, 48, 1).
+        labels: int (n,).
+    """
+
+    origin: str
+    images: np.ndarray
+    labels: np.ndarray
+
+
+def draw_shown():
+    """Drawn faces, the same every time."""
+    return Shown("drawn faces", *draw_faces.draw_faces(DRAWN_FACES, seed=0))
+
+
+def plot_saliency_maps(run, shown, path):
+    """Draw the surest right and wrong answer of every emotion, and what spoke for it."""
+    layout = saliency.choose_faces(
+        np.arange(len(shown.images)),
+        shown.labels,
+        checkpoints.predict(run.model, shown.images),
+        EMOTIONS,
+        count=1,
+    )
+    rows = layout[layout >= 0]
+    layout[layout >= 0] = np.arange(len(rows))
+    layer = saliency.find_grad_cam_layer(run.model, None)
+    explanation = explain(run, shown.images[rows], layer)
+    title = f"{run.name}: what speaks for the predicted emotion"
+    sheets.plot_faces(
+        shown.images[rows], shown.labels[rows], explanation, layout, title, path
+    )
+
+
+def explain(run, images, layer=None):
+    """The `saliency.Explanation` of faces, with its progress shown."""
+    progress = Progress("saliency", saliency.SAMPLES * len(images))
+    return saliency.explain(run.model, images, layer, advance=progress.advance)
+
+
+def describe_saliency(run, answers):
+    """What the most salient pixels are worth, against as many random ones.
+
+    Args:
+        run: of the network.
+        answers: of it, about faces that it was not trained on.
+
+    Returns:
+        Dict of the count of faces, the share of the pixels, the mean probability with
+        all of them, rows (kind, kept, removed), and two Differences, kept and removed.
+    """
+    rng = np.random.default_rng(0)
+    faces = rng.permutation(len(answers.images))[: plot_saliency.SCORED_FACES]
+    images = answers.images[faces]
+    explanation = explain(run, images)
+    classes = explanation.probabilities.argmax(axis=1)
+    scores = saliency.compute_score(run.model, images, classes, explanation.saliency)
+
+    def measure(key, value):
+        return answers.take(f"saliency, {key}", value)
+
+    differences = {}
+    for i, kind in enumerate(("kept", "removed")):
+        gains = scores["most salient"][i] - scores["random"][i]
+        differences[kind] = compare(
+            "the most salient",
+            "as many random ones",
+            measure(f"{kind}, salient above random", gains.mean()),
+            measure(f"{kind}, standard error", gains.std(ddof=1) / np.sqrt(len(gains))),
+        )
+    return {
+        "name": run.name,
+        "count": measure("faces", len(faces)),
+        "share": take("fer/saliency.py", "KEPT_SHARE", saliency.KEPT_SHARE),
+        "whole": measure(
+            "all pixels", explanation.probabilities.max(axis=1).mean(dtype=float)
+        ),
+        "rows": [
+            {
+                "kind": kind,
+                "kept": measure(f"kept, {kind}", kept.mean(dtype=float)),
+                "removed": measure(f"removed, {kind}", removed.mean(dtype=float)),
+            }
+            for kind, (kept, removed) in scores.items()
+        ],
+        **differences,
+    }
+
+
+def plot_preferred(run, layer, faces, path):
+    """Draw what excites the units of a layer: all, or those most active on faces."""
+    part = gradients.build_part(run.model, layer)
+    units = filters.choose_units(part, plot_filters.choose_count(part, None), faces)
+    text = f"{layer}, {len(units)} of {part.output_shape[-1]}"
+    progress = Progress(text, filters.STEPS * len(units))
+    preferred = filters.compute_preferred(part, units, advance=progress.advance)
+    title = f"{run.name}: what excites it most, climbing from grey noise"
+    sheets.plot_filters([preferred], title, path)
+
+
+def plot_responses(run, shown, path):
+    """Draw what every convolution answers to the first face that is shown."""
+    face, label = shown.images[0], shown.labels[0]
+    maps = [
+        filters.compute_responses(
+            gradients.build_part(run.model, name),
+            face,
+            plot_filters.RESPONSES_PER_LAYER,
+        )
+        for name in gradients.find_convolutions(run.model)
+    ]
+    title = f"{run.name}: its responses to one face"
+    sheets.plot_responses(face, EMOTIONS[label], maps, title, path)
+
+
+def analyze_faces(faces):
+    """The principal components of training faces: path, images and labels.
+
+    Returns:
+        The `fer.principal_components.Components`.
+        Dict of the count of faces, rows (share of the variance and the components that
+        explain it) and the emotions' share of the first two components.
+    """
+    path, images, labels = faces
+    found = pca.analyze(images.reshape(len(images), -1), labels)
+    rows = [
+        {
+            "share": take("fer/figures/components.py", "EXPLAINED_SHARES", share),
+            "count": take(
+                path,
+                f"components that explain {share}",
+                pca.count_components(found.explained, share),
+            ),
+        }
+        for share in components.EXPLAINED_SHARES
+    ]
+    emotions = [
+        take(path, f"share of emotion in component {number}", share)
+        for number, share in enumerate(found.emotion_share, start=1)
+    ]
+    return found, {
+        "count": take(path, "faces", len(images)),
+        "pixels": take(path, "pixels of a face", images[0].size),
+        "rows": rows,
+        "emotions": emotions,
+    }
+
+
+def plot_components(found, path):
+    """Draw principal components, and drawn faces rebuilt from them."""
+    components.plot_components(found, plot_pca.load_faces_to_rebuild(None), path)
