@@ -10,7 +10,7 @@ the validation faces. networks/ holds the networks with their recipes.
 
 import keras
 
-from fer import checkpoints, command, data, distillation, flags
+from fer import checkpoints, command, data, distillation, fine_tuning, flags
 from fer.augmentation import AUGMENTATIONS, AugmentedFaces, FaceGenerator
 from fer.recipes import build_normalization, build_optimizer, weigh_classes
 from fer.run import open_run
@@ -21,9 +21,13 @@ def read_flags(arguments=None):
     """What `train` is given for the flags of this script."""
     default = NETWORKS[DEFAULT_NETWORK].CNN_RECIPE
     parser = flags.build_parser(__doc__, "cnn", list(NETWORKS), default)
-    options = parser.parse_args(arguments)
-    recipe = NETWORKS[options.recipe or options.network].CNN_RECIPE
-    return NETWORKS[options.network].build_cnn, recipe, options
+    options = flags.parse_run(parser, arguments, DEFAULT_NETWORK)
+    if options.start_from:
+        build = fine_tuning.load_start(options)
+    else:
+        build = NETWORKS[options.network].build_cnn
+    pair = NETWORKS.get(options.recipe or options.network, NETWORKS[DEFAULT_NETWORK])
+    return build, pair.CNN_RECIPE, options
 
 
 def train(build, recipe, options, fit=None):
@@ -45,6 +49,8 @@ def train(build, recipe, options, fit=None):
 
     # Identical pictures stay on one side, or validation would reward remembering.
     faces = data.load_split(options.train, options.validation, options.ignore)
+    if options.start_from:
+        faces = fine_tuning.keep_held_out(faces, options.start_from)
 
     # Behind this door: one run a name, --resume to the bit, Ctrl-C, whole files.
     with open_run(build, recipe, options, faces) as run:

@@ -9,7 +9,7 @@ layers as its CNN. The default takes 22 minutes on one AVX512_BF16 core and reac
 of the validation faces.
 """
 
-from fer import command, flags
+from fer import command, fine_tuning, flags
 from networks import DEFAULT_NETWORK, NETWORKS, dense
 from train_cnn import train
 
@@ -24,11 +24,14 @@ def main():
         "of this network or as this number says; --network or --recipe then says how "
         "it is trained (default: the DNN of --network)",
     )
-    options = parser.parse_args()
-    recipe = NETWORKS[options.recipe or options.network].DNN_RECIPE
-    # The description is what --resume compares: another --match is another network.
-    build, options.network = dense.find_dnn(options.network, options.match)
-    train(build, recipe, options)
+    options = flags.parse_run(parser, None, DEFAULT_NETWORK)
+    pair = NETWORKS.get(options.recipe or options.network, NETWORKS[DEFAULT_NETWORK])
+    if options.start_from:
+        build = fine_tuning.load_start(options)
+    else:
+        # The description is what --resume compares: another --match is another network.
+        build, options.network = dense.find_dnn(options.network, options.match)
+    train(build, pair.DNN_RECIPE, options)
 
 
 if __name__ == "__main__":

@@ -47,8 +47,9 @@ class StateKeeper(keras.callbacks.Callback):
             self.best_weights = pick_arrays(arrays, "best")
 
     def best_epoch(self):
-        """The epoch of the highest validation accuracy, else the last; from 1."""
-        if self.history[-1]["val_accuracy"] is None:
+        """The epoch whose weights are kept, counted from 1."""
+        has_validation = self.history[-1]["val_accuracy"] is not None
+        if self.recipe.keep == "last" or not has_validation:
             return self.history[-1]["epoch"]
         return max(self.history, key=lambda row: row["val_accuracy"])["epoch"]
 

@@ -1,6 +1,7 @@
 """The flags that every training script shares."""
 
 import dataclasses
+from pathlib import Path
 
 from fer.augmentation import AUGMENTATIONS
 from fer.command import (
@@ -53,7 +54,14 @@ def build_parser(description, name, network_names, recipe):
         "--network",
         default=network_names[0],
         choices=network_names,
-        help="a file of networks/ (default: %(default)s)",
+        help=f"a file of networks/ (default: {network_names[0]})",
+    )
+    add(
+        "--start-from",
+        metavar="CHECKPOINT",
+        type=Path,
+        help="go on from a trained network, whose layers and normalization are kept "
+        "(default: a new network)",
     )
     add(
         "--recipe",
@@ -112,6 +120,12 @@ def build_parser(description, name, network_names, recipe):
         f"{name_default('on' if recipe.class_weights else 'off')}",
     )
     add(
+        "--keep",
+        choices=("best", "last"),
+        help="the epoch whose weights are kept: the best on the validation faces, or "
+        "the last, which these then did not choose (default: best)",
+    )
+    add(
         "--validation",
         type=validation_source,
         default=0.1,
@@ -138,6 +152,28 @@ def build_parser(description, name, network_names, recipe):
         help="continue this run after its last finished epoch",
     )
     return parser
+
+
+def parse_run(parser, arguments, network):
+    """The options of a run, where a checkpoint to start from brings its network.
+
+    Args:
+        parser: of `build_parser`.
+        arguments: list of texts, or None for those of the command line.
+        network: the one to train where no flag says otherwise.
+    """
+    parser.set_defaults(network=None)
+    options = parser.parse_args(arguments)
+    if options.start_from is None:
+        options.network = options.network or network
+        return options
+    for flag in ("network", "normalization"):
+        if getattr(options, flag) is not None:
+            parser.error(
+                f"argument --{flag}: not allowed with --start-from, whose checkpoint "
+                "brings its own"
+            )
+    return options
 
 
 def override(recipe, options):

@@ -39,6 +39,7 @@ class Recipe:
         normalization: a name of `NORMALIZATIONS`, see `build_normalization`.
         class_weights: whether the loss weighs every emotion the same in all.
         patience: epochs without better validation accuracy before stopping, or None.
+        keep: "best" for the epoch of the best validation accuracy, or "last".
     """
 
     epochs: int
@@ -55,6 +56,7 @@ class Recipe:
     normalization: str = "standard"
     class_weights: bool = False
     patience: int | None = None
+    keep: str = "best"
 
     @property
     def depends_on_epochs(self):

@@ -36,6 +36,8 @@ from fer.state import load_state
 RECORDED_PACKAGES = ("keras", "tensorflow", "jax", "torch", "numpy", "scipy")
 # By which TensorFlow, at its first operation, is told how many threads share one.
 THREADS_VARIABLE = "TF_NUM_INTRAOP_THREADS"
+# Settings that runs from before do not have; at their default a run has none of them.
+LATER_SETTINGS = {"keep": "best"}
 ROOT = Path(__file__).resolve().parent.parent
 
 
@@ -57,10 +59,11 @@ def open_run(build, recipe, options, faces):
             to a run with other settings.
     """
     checkpoint = run_file(options.name, ".keras")
-    if checkpoint.resolve() in {Path(path).resolve() for path in recipe.teachers}:
+    sources = [*recipe.teachers, *filter(None, [options.start_from])]
+    if checkpoint.resolve() in {Path(path).resolve() for path in sources}:
         raise InputError(
-            f"{checkpoint}: expected another file than a teacher's, found one of "
-            "--teachers, which this run would replace; choose another --name"
+            f"{checkpoint}: expected another file than those that this run learns "
+            "from, found one of them, which it would replace; choose another --name"
         )
     with locked(run_file(options.name, ".lock")):
         remove_leftovers(run_file(options.name, ".state"))
@@ -188,7 +191,7 @@ class Run:
             "best_epoch": self.keeper.best_epoch(),
             "val_accuracy": None,
             "kept": "best validation accuracy"
-            if len(faces.validation_labels)
+            if len(faces.validation_labels) and self.recipe.keep == "best"
             else "last epoch",
             **measure_speed(history, num_faces),
             "versions": read_versions(),
@@ -218,6 +221,11 @@ def describe_settings(build, recipe, options, faces, precision):
         "augmentation": RECORDED_NAMES.get(recipe.augmentation, recipe.augmentation),
         "teachers": [checkpoints.compute_digest(path) for path in recipe.teachers],
     }
+    if options.start_from:
+        settings["start_from"] = checkpoints.compute_digest(options.start_from)
+    for key, default in LATER_SETTINGS.items():
+        if settings[key] == default:
+            del settings[key]
     # JSON knows only text as keys of an object, and no tuples.
     return json.loads(json.dumps(settings))
 
@@ -274,11 +282,11 @@ def find_state(name, settings, recipe, resume):
     started = dict(document["settings"])
     if not recipe.depends_on_epochs and recipe.epochs >= len(document["history"]):
         started["epochs"] = recipe.epochs
-    for key, value in settings.items():
-        if started.get(key) != value:
+    for key in settings | started:
+        if started.get(key) != settings.get(key):
             raise InputError(
-                f"{path}: expected a run with {key} {value}, found one with "
-                f"{started.get(key)}; resume with the options and the code it was "
+                f"{path}: expected a run with {key} {settings.get(key)}, found one "
+                f"with {started.get(key)}; resume with the options and the code it was "
                 "started with, or choose another --name"
             )
     return saved

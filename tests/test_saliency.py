@@ -1,15 +1,15 @@
 """Saliency and Grad-CAM: known cases, a planted one, and a second opinion."""
 
-import sys
-
 import keras
 import numpy as np
 import pytest
 from conftest import run_script
 from keras import layers
+from PIL import Image
 
 import plot_saliency
-from fer import command, gradients
+from fer import checkpoints, command, data, gradients, saliency
+from fer.figures import sheets
 
 
 @pytest.fixture
@@ -57,10 +57,10 @@ def test_saliency_of_a_linear_model_is_its_weights(linear, images):
     kernel = linear.get_layer("logits").kernel.numpy().reshape(48, 48, 7)
     expected = np.abs(kernel[..., CLASSES]).transpose(2, 0, 1)
     for samples, noise in ((1, 0.0), (5, 0.3)):
-        saliency = plot_saliency.compute_saliency(
+        found = saliency.compute_saliency(
             linear, images, CLASSES, samples, noise, seed=0
         )
-        np.testing.assert_allclose(saliency, expected, rtol=1e-5)
+        np.testing.assert_allclose(found, expected, rtol=1e-5)
 
 
 def test_saliency_lies_where_a_model_looks(images):
@@ -70,11 +70,11 @@ def test_saliency_lies_where_a_model_looks(images):
     mouth = layers.Cropping2D(((30, 6), (14, 14)))(pixels)
     x = layers.Conv2D(4, 3, activation="relu")(mouth)
     model = close(pixels, layers.Flatten()(x))
-    saliency = plot_saliency.compute_saliency(model, images, CLASSES, 4, 0.2, seed=0)
+    found = saliency.compute_saliency(model, images, CLASSES, 4, 0.2, seed=0)
     inside = np.zeros((48, 48), dtype=bool)
     inside[30:42, 14:34] = True
-    assert (saliency[:, ~inside] == 0).all()
-    assert (saliency[:, inside] > 0).mean() > 0.9
+    assert (found[:, ~inside] == 0).all()
+    assert (found[:, inside] > 0).mean() > 0.9
 
 
 def test_grad_cam_by_hand(images):
@@ -85,7 +85,7 @@ def test_grad_cam_by_hand(images):
     model.get_layer("conv").set_weights([np.array([1.0, -2]).reshape(1, 1, 1, 2)])
     kernel = np.random.default_rng(3).normal(size=(2, 7)).astype("float32")
     model.get_layer("logits").set_weights([kernel, np.zeros(7)])
-    cam = plot_saliency.compute_grad_cam(model, images, CLASSES, "conv")
+    cam = saliency.compute_grad_cam(model, images, CLASSES, "conv")
     slopes = (kernel[0] - 2 * kernel[1])[CLASSES][:, None, None] / 48**2
     np.testing.assert_allclose(
         cam, np.maximum(slopes * images[..., 0], 0), rtol=1e-4, atol=1e-6
@@ -113,7 +113,7 @@ def test_agrees_with_tf_keras_vis(convolutional, images, monkeypatch):
             keepdims=True,
             normalize_map=False,
         )
-        ours = plot_saliency.compute_saliency(
+        ours = saliency.compute_saliency(
             convolutional, images, CLASSES, max(samples, 1), noise, seed=5
         )
         expected = np.abs(expected[..., 0])
@@ -129,7 +129,7 @@ def test_agrees_with_tf_keras_vis(convolutional, images, monkeypatch):
             expand_cam=False,
             normalize_cam=False,
         )
-        ours = plot_saliency.compute_grad_cam(convolutional, images, CLASSES, layer)
+        ours = saliency.compute_grad_cam(convolutional, images, CLASSES, layer)
         expected = np.asarray(expected)
         assert expected.max() > 0
         assert np.abs(ours - expected).max() < 1e-3 * expected.max()
@@ -138,8 +138,8 @@ def test_agrees_with_tf_keras_vis(convolutional, images, monkeypatch):
 def test_the_model_is_left_as_it_is(convolutional, images):
     config, weights = convolutional.get_config(), convolutional.get_weights()
     outputs = convolutional.predict(images.astype("float32"), verbose=0)
-    plot_saliency.compute_saliency(convolutional, images, CLASSES, 2, 0.1, seed=0)
-    plot_saliency.compute_grad_cam(convolutional, images, CLASSES, "relu2")
+    saliency.compute_saliency(convolutional, images, CLASSES, 2, 0.1, seed=0)
+    saliency.compute_grad_cam(convolutional, images, CLASSES, "relu2")
     assert convolutional.get_config() == config
     for before, after in zip(weights, convolutional.get_weights(), strict=True):
         np.testing.assert_array_equal(before, after)
@@ -147,22 +147,49 @@ def test_the_model_is_left_as_it_is(convolutional, images):
     np.testing.assert_array_equal(outputs, again)
 
 
+def test_progress_counts_every_copy(linear, images, monkeypatch):
+    monkeypatch.setattr(saliency, "BATCH_SIZE", 2)
+    counts = []
+    saliency.compute_saliency(linear, images, CLASSES, 4, advance=counts.append)
+    assert counts == [2, 1] * 4
+
+
+def test_an_explanation_is_about_the_predicted_emotion(convolutional, images):
+    found = saliency.explain(convolutional, images, "relu2", samples=2, seed=3)
+    expected = checkpoints.predict(convolutional, images)
+    classes = expected.argmax(axis=1)
+    np.testing.assert_array_equal(found.probabilities, expected)
+    np.testing.assert_allclose(
+        found.saliency,
+        saliency.compute_saliency(convolutional, images, classes, 2, seed=3),
+        rtol=1e-4,
+    )
+    cam = saliency.compute_grad_cam(convolutional, images, classes, "relu2")
+    assert cam.shape == (3, 24, 24) and found.grad_cam.shape == (3, 48, 48)
+    # Linear interpolation adds no extremes, and keeps the mean but for the edge.
+    assert found.grad_cam.max() <= cam.max() * 1.0001
+    np.testing.assert_allclose(found.grad_cam.mean(), cam.mean(), rtol=0.05)
+    assert saliency.explain(convolutional, images, samples=1).grad_cam is None
+
+
 def test_heat_is_scaled_per_face():
     maps = np.arange(2 * 48 * 48, dtype="float32").reshape(2, 48, 48)
     maps[1] *= 1000
     for percentile in (99, 100):
-        heat = plot_saliency.scale_heat(maps, percentile)
+        heat = sheets.scale_heat(maps, percentile)
         assert heat.min() >= 0
         np.testing.assert_array_equal(heat.max(axis=(1, 2)), 1)
-    assert (plot_saliency.scale_heat(np.zeros((1, 48, 48)), 99) == 0).all()
+    assert (sheets.scale_heat(np.zeros((1, 48, 48)), 99) == 0).all()
 
 
 def test_masks_keep_the_most_salient_pixels(images, rng):
-    saliency = rng.random((3, 48, 48))
-    kept = plot_saliency.find_most_salient(saliency)
+    values = rng.random((3, 48, 48))
+    kept = saliency.find_most_salient(values)
     assert (kept.sum(axis=(1, 2)) == round(0.3 * 48 * 48)).all()
-    assert saliency[0][kept[0]].min() > saliency[0][~kept[0]].max()
-    masked = plot_saliency.mask_faces(images, kept)
+    assert values[0][kept[0]].min() > values[0][~kept[0]].max()
+    tenth = saliency.find_most_salient(values, share=0.1)
+    assert tenth[0].sum() == 230 and (tenth <= kept).all()
+    masked = saliency.mask_faces(images, kept)
     np.testing.assert_array_equal(masked[kept], images[kept])
     assert np.unique(masked[1][~kept[1]]).tolist() == [round(images[1].mean())]
 
@@ -174,8 +201,8 @@ def test_the_score_favours_the_pixels_that_a_model_uses(linear, images):
     linear.get_layer("logits").set_weights([0.02 * kernel, bias])
     faces = images.astype("float32")
     classes = linear.predict(faces, verbose=0).argmax(axis=1)
-    saliency = plot_saliency.compute_saliency(linear, images, classes, 1, 0, seed=0)
-    scores = plot_saliency.compute_score(linear, images, classes, saliency, seed=0)
+    found = saliency.compute_saliency(linear, images, classes, 1, 0)
+    scores = saliency.compute_score(linear, images, classes, found)
     (kept, removed), (random_kept, random_removed) = scores.values()
     assert kept > random_kept and removed < random_removed
 
@@ -185,7 +212,7 @@ def test_default_faces_are_the_surest_right_and_wrong_ones():
     probabilities = np.full((5, 7), 0.01)
     probabilities[[0, 1, 2, 3, 4], [3, 3, 4, 4, 4]] = 0.6, 0.9, 0.7, 0.8, 0.5
     rows = np.array([10, 11, 12, 13, 14])
-    chosen = plot_saliency.choose_faces(
+    chosen = saliency.choose_faces(
         rows, labels, probabilities, ("happy", "sad"), count=2
     )
     assert chosen.tolist() == [[11, 13], [10, 12], [14, -1], [-1, -1]]
@@ -194,60 +221,120 @@ def test_default_faces_are_the_surest_right_and_wrong_ones():
 def test_grad_cam_takes_the_rectified_maps_of_the_last_convolution(
     convolutional, linear
 ):
-    assert plot_saliency.find_grad_cam_layer(convolutional, None) == "relu2"
-    assert plot_saliency.find_grad_cam_layer(convolutional, "conv1") == "conv1"
-    assert plot_saliency.find_grad_cam_layer(linear, None) is None
+    assert saliency.find_grad_cam_layer(convolutional, None) == "relu2"
+    assert saliency.find_grad_cam_layer(convolutional, "conv1") == "conv1"
+    assert saliency.find_grad_cam_layer(linear, None) is None
     with pytest.raises(command.InputError, match="found none"):
-        plot_saliency.find_grad_cam_layer(linear, "conv1")
+        saliency.find_grad_cam_layer(linear, "conv1")
     with pytest.raises(command.InputError, match="choose from conv1, .*pool2"):
-        plot_saliency.find_grad_cam_layer(convolutional, "logits")
+        saliency.find_grad_cam_layer(convolutional, "logits")
 
 
 def test_the_script_end_to_end(trained, drawn, tmp_path):
-    arguments = ["--train", drawn / "train.csv", "--samples", "3"]
     checkpoint = trained / "checkpoints/small_run.keras"
     before = checkpoint.read_bytes()
     process = run_script(
-        "plot_saliency.py", checkpoint, *arguments, "--score", cwd=tmp_path
+        "plot_saliency.py",
+        *(checkpoint, "--train", drawn / "train.csv", "--samples", "3", "--score"),
+        cwd=tmp_path,
     )
     assert "warning" not in process.stderr
-    assert "most salient" in process.stdout and "random" in process.stdout
-    assert (tmp_path / "plots/small_run_saliency.png").stat().st_size > 50_000
+    lines = process.stdout.splitlines()
+    assert lines[0] == "wrote plots/small_run_saliency.png"
+    # Of 420 drawn faces a tenth is held out.
+    assert lines[1].startswith("probability of the predicted emotion over 42 faces: ")
+    assert [line.split(",")[1].split()[0] for line in lines[2:]] == ["most", "random"]
+    Image.open(tmp_path / "plots/small_run_saliency.png").verify()
     assert checkpoint.read_bytes() == before
 
-    process = run_script(
-        "plot_saliency.py",
-        *(checkpoint, *arguments, "--rows", "0", "420", "--output", "no.png"),
-        cwd=tmp_path,
-        status=2,
-    )
-    assert process.stderr.splitlines()[-1].startswith("error: --rows 420: expected")
-    assert not (tmp_path / "no.png").exists()
 
-
-def test_a_dnn_has_no_grad_cam(linear, drawn, tmp_path, monkeypatch, capsys):
+@pytest.fixture
+def dense(linear, tmp_path):
+    """What calls the script on a saved model without convolutions."""
     linear.save(tmp_path / "dnn.keras")
-    arguments = ["plot_saliency.py", tmp_path / "dnn.keras", "--rows", "0", "5"]
-    arguments += ["--train", drawn / "train.csv", "--output", tmp_path / "dnn.png"]
-    monkeypatch.setattr(sys, "argv", list(map(str, arguments)))
-    plot_saliency.main()
-    assert "no Grad-CAM: " in capsys.readouterr().out
-    assert (tmp_path / "dnn.png").stat().st_size > 10_000
 
-    monkeypatch.setattr(sys, "argv", [*sys.argv, "--grad-cam", "conv1"])
+    def run(*arguments):
+        plot_saliency.main([str(tmp_path / "dnn.keras"), *map(str, arguments)])
+
+    return run
+
+
+def texts(figure):
+    """What a sheet of tiles says, without its title."""
+    return [text.get_text() for text in figure.axes[0].texts]
+
+
+def test_a_dnn_has_no_grad_cam(dense, drawn, drawn_figures, capsys):
+    dense("--rows", 0, 5, "--train", drawn / "train.csv", "--samples", 1)
+    assert "no Grad-CAM: " in capsys.readouterr().out
+    path, figure = drawn_figures.pop()
+    assert path.as_posix() == "plots/dnn_saliency.png"
+    assert "Grad-CAM" not in texts(figure)
+    images, labels = data.load_training_faces(drawn / "train.csv")
+    pictures = [image.get_array() for image in figure.axes[0].images]
+    assert len(pictures) == 2 * 5
+    for picture, row in ((pictures[0], 0), (pictures[5], 5)):
+        np.testing.assert_allclose(picture[..., 1], images[row, ..., 0] / 255)
+    headings = [text for text in texts(figure) if text.startswith("predicted")]
+    for heading, row in zip(headings, (0, 5), strict=True):
+        assert f", true {data.EMOTIONS[labels[row]]} " in heading
+
+
+def test_bad_input_is_refused(dense, drawn, tmp_path):
+    train = "--train", drawn / "train.csv"
     with pytest.raises(command.InputError, match="expected a model with convolutions"):
-        plot_saliency.main()
+        dense("--grad-cam", "conv1", *train)
+    with pytest.raises(command.InputError, match="--rows 420: expected .* 0 to 419"):
+        dense("--rows", 0, 420, *train)
+    fearless = tmp_path / "fearless.csv"
+    lines = (drawn / "train.csv").read_text().splitlines()
+    fearless.write_text("\n".join(line for line in lines if not line.startswith("2,")))
+    with pytest.raises(command.InputError, match="faces that are fear, found none"):
+        dense("--emotion", "fear", "--train", fearless)
+    assert not list(tmp_path.glob("plots/*"))
 
 
 def test_columns_follow_the_heat():
     """Below a threshold the face shows, above it the colour of the heat."""
-    saliency = np.zeros((1, 48, 48))
-    saliency[0, :10] = 0.5
-    saliency[0, 10:20] = 1
+    heat = np.zeros((1, 48, 48))
+    heat[0, :10] = 0.5
+    heat[0, 10:20] = 1
     images = np.full((1, 48, 48, 1), 102, dtype=np.uint8)
-    columns = plot_saliency.build_columns(images, saliency, None)
+    explanation = saliency.Explanation(np.eye(7)[:1], heat, None)
+    columns = sheets.build_columns(images, explanation)
     assert list(columns) == ["face", "saliency", "above 0.3", "above 0.7", "top 30 %"]
     is_face = (np.abs(columns["above 0.3"] - 102 / 255) < 1e-6).all(axis=-1)[0]
     assert not is_face[:20].any() and is_face[20:].all()
     is_face = (np.abs(columns["above 0.7"] - 102 / 255) < 1e-6).all(axis=-1)[0]
     assert is_face[:10].all() and not is_face[10:20].any()
+
+
+def test_what_a_sheet_of_faces_shows(images, drawn_figures):
+    """Three faces in two blocks; in the place of the fourth there is a gap."""
+    probabilities = np.eye(7)[[3, 4, 5]] * 0.9
+    maps = np.random.default_rng(7).random((2, 3, 48, 48))
+    explanation = saliency.Explanation(probabilities, *maps)
+    layout = np.array([[-1, 2], [0, 1]])
+    sheets.plot_faces(images, [3, 0, 5], explanation, layout, "title", "faces.png")
+    figure = drawn_figures.pop()[1]
+    panel, bar = figure.axes
+    columns = sheets.build_columns(images, explanation)
+    assert texts(figure) == [
+        "none among these faces",
+        *columns,
+        "predicted surprise 0.90, true surprise 0.90",
+        *columns,
+        "predicted happy 0.90, true happy 0.90",
+        "predicted sad 0.90, true angry 0.00",
+    ]
+    assert list(columns)[-1] == "Grad-CAM" and len(panel.images) == 4 * 6
+    tiles = np.reshape([image.get_array() for image in panel.images], (4, 6, 48, 48, 3))
+    assert (tiles[0] == 1).all()
+    for place, face in enumerate((2, 0, 1), start=1):
+        for tile, pictures in zip(tiles[place], columns.values(), strict=True):
+            np.testing.assert_array_equal(tile, pictures[face])
+    assert (bar.get_ylabel(), bar.get_ylim()) == ("share of the peak", (0, 1))
+    # The blocks stand beside one another, the lines below one another.
+    left, _, _, top = np.array([image.get_extent() for image in panel.images]).T
+    assert left[6] > left[5] and top[6] == top[0] and top[12] > top[0]
+    assert left[12] == left[0] and left[18] == left[6]

@@ -3,17 +3,17 @@
 from pathlib import Path
 
 import matplotlib
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
 
+from fer import paths
+from fer.command import InputError
+from fer.data import EMOTIONS
+from fer.files import replacing
+
+# Pictures are written, never shown: no screen is needed.
 matplotlib.use("Agg")
-
-import matplotlib.pyplot as plt  # noqa: E402
-import numpy as np  # noqa: E402
-import pandas as pd  # noqa: E402
-
-from fer import paths  # noqa: E402
-from fer.command import InputError  # noqa: E402
-from fer.data import EMOTIONS  # noqa: E402
-from fer.files import replacing  # noqa: E402
 
 # Okabe & Ito's, which the color-blind tell apart; in grey, style and mark do.
 COLORS = ("#0072B2", "#D55E00", "#000000", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")

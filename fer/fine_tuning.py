@@ -1,0 +1,68 @@
+"""Going on from a trained network: its weights as the first ones of a new run."""
+
+import dataclasses
+
+import keras
+import numpy as np
+
+from fer import checkpoints
+
+# In float32 whatever the precision: see fer/recipes.py and networks/blocks.py.
+FLOAT32_LAYERS = ("normalization", "probabilities")
+
+
+def load_start(options):
+    """The checkpoint of --start-from as the network of a run.
+
+    Args:
+        options: of the run; they get the network and the normalization that the
+            checkpoint's record names, or its stem where it has none.
+
+    Returns:
+        Function to an uncompiled copy of it, in Keras' current precision; the
+        normalization that it is given has no effect, for the copy has its own.
+
+    Raises:
+        InputError: the file is missing or no checkpoint of this project.
+    """
+    trained = checkpoints.load_checkpoint(options.start_from)
+    record = checkpoints.load_record(options.start_from) or {}
+    settings = record.get("settings", {})
+    options.network = settings.get("network", options.start_from.stem)
+    options.normalization = settings.get("normalization")
+
+    def build(normalization=None):
+        model = keras.models.clone_model(trained, clone_function=copy_layer)
+        model.set_weights(trained.get_weights())
+        return model
+
+    return build
+
+
+def copy_layer(layer):
+    """A new layer like another one, in the precision that a new network has here."""
+    config = layer.get_config()
+    if layer.name not in FLOAT32_LAYERS:
+        config["dtype"] = keras.config.dtype_policy()
+    return type(layer).from_config(config)
+
+
+def keep_held_out(faces, path):
+    """Hold out the faces that a checkpoint has held out, where they are the same ones.
+
+    Args:
+        faces: the Split of a run.
+        path: of the checkpoint.
+
+    Returns:
+        A Split; the one given where the checkpoint was trained on other faces, or the
+        run holds out none of them.
+    """
+    if not len(faces.validation_rows):
+        return faces
+    rows, reason = checkpoints.find_held_out_rows([path], faces.images, faces.labels)
+    if reason is not None:
+        print(f"validate  on {len(faces.validation_rows):,} faces drawn anew: {reason}")
+        return faces
+    others = np.setdiff1d(np.arange(len(faces.images)), rows)
+    return dataclasses.replace(faces, train_rows=others, validation_rows=rows)

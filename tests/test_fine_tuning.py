@@ -1,0 +1,104 @@
+"""Going on from a checkpoint: first weights, held-out faces, the script, refusals."""
+
+import json
+import shutil
+
+import keras
+import numpy as np
+import pytest
+from conftest import run_script
+from tiny_network import build_tiny
+
+import train_cnn
+from fer import checkpoints, data, fine_tuning
+
+
+@pytest.fixture
+def precision():
+    yield keras.config.set_dtype_policy
+    keras.config.set_dtype_policy("float32")
+
+
+def test_the_copy_answers_as_the_checkpoint_does(tmp_path, precision):
+    model = build_tiny()
+    checkpoints.save(model, tmp_path / "some.keras")
+    arguments = ["--start-from", str(tmp_path / "some.keras")]
+    build, _, options = train_cnn.read_flags(arguments)
+    assert options.network == "some"
+    faces = np.random.default_rng(0).integers(0, 256, (5, 48, 48, 1)).astype("float32")
+    # Whatever normalization the run would have.
+    copy = build(keras.layers.Rescaling(7.0))
+    expected = model.predict(faces, verbose=0)
+    np.testing.assert_array_equal(copy.predict(faces, verbose=0), expected)
+
+    precision("mixed_bfloat16")
+    policies = {layer.name: layer.dtype_policy.name for layer in build().layers}
+    assert policies["conv"] == policies["norm"] == "mixed_bfloat16"
+    assert policies["normalization"] == policies["probabilities"] == "float32"
+
+
+@pytest.mark.parametrize("flag", [["--network", "small"], ["--normalization", "unit"]])
+def test_the_checkpoint_decides_network_and_normalization(flag, capsys):
+    with pytest.raises(SystemExit) as stop:
+        train_cnn.read_flags(["--start-from", "pretrained/cnn.keras", *flag])
+    assert stop.value.code == 2
+    assert f"argument {flag[0]}: not allowed with --start" in capsys.readouterr().err
+
+
+def test_its_validation_faces_stay_held_out(tmp_path, capsys):
+    images = np.random.default_rng(0).integers(0, 256, (210, 48, 48, 1), "uint8")
+    labels = np.arange(210) % 7
+    rows = data.split(images, labels, 0.1, 0)
+    faces = data.Split(tmp_path, images, labels, *rows)
+    others = dict(enumerate(data.split(images, labels, 0.2, 5)))
+    record = {"settings": {"faces": faces.fingerprint}}
+    record["validation_rows"] = others[1].tolist()
+    (tmp_path / "some.json").write_text(json.dumps(record))
+    kept = fine_tuning.keep_held_out(faces, tmp_path / "some.keras")
+    np.testing.assert_array_equal(kept.validation_rows, others[1])
+    np.testing.assert_array_equal(kept.train_rows, others[0])
+
+    record["settings"]["faces"] = "others"
+    (tmp_path / "some.json").write_text(json.dumps(record))
+    assert fine_tuning.keep_held_out(faces, tmp_path / "some.keras") is faces
+    assert "is about other faces" in capsys.readouterr().out
+    everything = data.Split(tmp_path, images, labels, np.arange(210), np.arange(0))
+    assert fine_tuning.keep_held_out(everything, tmp_path / "some.keras") is everything
+
+
+def test_training_goes_on_from_a_checkpoint(trained, drawn, tmp_path):
+    start = tmp_path / "start.keras"
+    for suffix in (".keras", ".json"):
+        shutil.copy(
+            trained / f"checkpoints/small_run{suffix}", tmp_path / f"start{suffix}"
+        )
+    arguments = ["--train", drawn / "train.csv", "--epochs", 1, "--start-from", start]
+    arguments += ["--learning-rate", 1e-12, "--keep", "last"]
+    run_script("train_cnn.py", *arguments, cwd=tmp_path)
+    record = json.loads((tmp_path / "checkpoints/cnn.json").read_text())
+    settings = record["settings"]
+    assert settings["start_from"] == checkpoints.compute_digest(start)
+    assert settings["network"] == "vgg" and settings["keep"] == "last"
+    assert record["kept"] == "last epoch"
+    # With so low a rate only the batch statistics move.
+    first, last = (
+        checkpoints.load_checkpoint(path)
+        for path in (start, tmp_path / "checkpoints/cnn.keras")
+    )
+    for one, other in zip(first.trainable_weights, last.trainable_weights, strict=True):
+        np.testing.assert_allclose(one, other, atol=1e-5)
+
+    # Without the flag it is another run, and so is one with it under this name.
+    process = run_script(
+        "train_cnn.py",
+        *arguments[:4],
+        "--keep",
+        "last",
+        "--resume",
+        cwd=tmp_path,
+        status=2,
+    )
+    assert "start_from" in process.stderr or "learning_rate" in process.stderr
+    arguments = [*arguments[:4], "--start-from", "checkpoints/cnn.keras"]
+    process = run_script("train_cnn.py", *arguments, cwd=tmp_path, status=2)
+    assert "choose another --name" in process.stderr
