@@ -11,6 +11,7 @@ from fer import checkpoints, data, held_out, measures
 from fer.command import InputError
 from fer.data import EMOTIONS
 from fer.report.measure import compare, derive, take
+from fer.report.page import Missing
 
 
 @dataclasses.dataclass(frozen=True)
@@ -46,7 +47,7 @@ def find_validation_faces(run, faces):
 
     Args:
         run: a `fer.report.runs.Run`.
-        faces: path, images and labels of the training faces, or None.
+        faces: path, images and labels of the training faces, or a Missing.
 
     Returns:
         path, images and labels, or None.
@@ -59,13 +60,19 @@ def find_validation_faces(run, faces):
         except InputError as error:
             return None, str(error)
         return (source["path"], found.images, found.labels), None
-    if faces is None:
-        return None, "the training faces are not there"
+    if isinstance(faces, Missing):
+        return None, faces.reason
     path, images, labels = faces
     rows, reason = checkpoints.find_held_out_rows([run.path], images, labels)
     if reason is not None:
         return None, reason
     return (path, images[rows], labels[rows]), None
+
+
+def ask_validation(run, faces):
+    """The Answers of a run about the faces that it held out, or a Missing."""
+    found, reason = find_validation_faces(run, faces)
+    return Missing(f"{reason}.") if found is None else ask(run, found)
 
 
 def ask(run, faces):

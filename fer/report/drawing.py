@@ -66,8 +66,8 @@ def draw_step(layer, left):
     if not layer.weights and kind == "weights":
         kind = "pooling"
     labels = "".join(
-        f'<text x="{middle:.1f}" y="{GROUND + LINE * (i + 1) + 3}">{escape(line)}</text>'
-        for i, line in enumerate(lines)
+        f'<text x="{middle:.1f}" y="{GROUND + LINE * i + 3}">{escape(line)}</text>'
+        for i, line in enumerate(lines, start=1)
     )
     name = f"<title>{escape(layer.name)}</title>"
     return f'<g class="{kind}">{name}{picture}{labels}</g>', width

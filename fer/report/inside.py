@@ -4,47 +4,23 @@ Everything here goes the way of the plot scripts; what is chosen is which faces 
 shown, since those of FER2013 are not ours to publish.
 """
 
-import dataclasses
-
 import numpy as np
 
-import draw_faces
 import plot_filters
 import plot_pca
 import plot_saliency
 from fer import checkpoints, filters, gradients, saliency
 from fer import principal_components as pca
+from fer.command import InputError
 from fer.data import EMOTIONS
 from fer.figures import components, sheets
 from fer.progress import Progress
 from fer.report.measure import compare, take
-
-# Drawn faces among which the surest right and wrong answers are looked for.
-DRAWN_FACES = 350
-
-
-@dataclasses.dataclass(frozen=True)
-class Shown:
-    """Faces that the page may show.
-
-    Attributes:
-        origin: where they are from, in words.
-        images: uint8 (n, 48, 48, 1).
-        labels: int (n,).
-    """
-
-    origin: str
-    images: np.ndarray
-    labels: np.ndarray
-
-
-def draw_shown():
-    """Drawn faces, the same every time."""
-    return Shown("drawn faces", *draw_faces.draw_faces(DRAWN_FACES, seed=0))
+from fer.report.page import Missing
 
 
 def plot_saliency_maps(run, shown, path):
-    """Draw the surest right and wrong answer of every emotion, and what spoke for it."""
+    """Draw the surest right and wrong answer of every emotion, and its saliency."""
     layout = saliency.choose_faces(
         np.arange(len(shown.images)),
         shown.labels,
@@ -179,3 +155,61 @@ def analyze_faces(faces):
 def plot_components(found, path):
     """Draw principal components, and drawn faces rebuilt from them."""
     components.plot_components(found, plot_pca.load_faces_to_rebuild(None), path)
+
+
+def describe_looks(run, ask, shown, pictures):
+    """Saliency maps of faces that may be shown, and what salient pixels are worth."""
+    try:
+        gradients.check_backend()
+        gradients.build_part(run.model, gradients.LOGITS)
+    except InputError as error:
+        return Missing(str(error))
+    picture = None
+    if shown is not None:
+        picture = pictures.draw(plot_saliency_maps, run, shown, suffix=".png")
+    found = ask(run)
+    score = found
+    if not isinstance(found, Missing):
+        score = describe_saliency(run, found)
+    return {"name": run.name, "picture": picture, "shown": shown, "score": score}
+
+
+def describe_filters(run, activity, shown, pictures):
+    """What filters and emotions look like to a network, and its responses to a face.
+
+    Args:
+        run: of the network.
+        activity: the `fer.report.faces.Shown` on which active filters are found.
+        shown: faces that may be shown, or None.
+        pictures: to draw with.
+    """
+    try:
+        gradients.check_backend()
+        convolutions = gradients.find_convolutions(run.model)
+        gradients.build_part(run.model, gradients.LOGITS)
+    except InputError as error:
+        return Missing(str(error))
+    if not convolutions:
+        return Missing(f"{run.name} has no convolutions.", "python train_cnn.py")
+    described = {"name": run.name, "layer": convolutions[-1], "origin": activity.origin}
+    for key, layer in (("filters", convolutions[-1]), ("emotions", gradients.LOGITS)):
+        described[key] = pictures.draw(
+            plot_preferred, run, layer, activity.images, suffix=".png"
+        )
+    described["responses"] = None
+    if shown is not None:
+        described["responses"] = pictures.draw(
+            plot_responses, run, shown, suffix=".png"
+        )
+    return described
+
+
+def describe_components(faces, shown, pictures):
+    """Principal components of the training faces."""
+    if isinstance(faces, Missing):
+        return faces
+    found, described = analyze_faces(faces)
+    described["picture"] = None
+    if shown is not None:
+        described["picture"] = pictures.draw(plot_components, found, suffix=".png")
+    return described

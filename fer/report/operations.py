@@ -46,7 +46,7 @@ def describe_network(run):
 
 
 def describe_layer(file, layer):
-    """One layer: its kind, output, parameters, operations and, weighted, its formula."""
+    """One layer: kind, output, parameters, operations and, of a kernel, a formula."""
     multiplications, additions = complexity.count_operations(layer)
 
     def measure(key, value):

@@ -1,4 +1,4 @@
-"""What a run left behind: its checkpoint, its record and its log, none of it guessed."""
+"""What runs left behind: checkpoints, records and logs, none of it guessed."""
 
 import dataclasses
 from pathlib import Path
@@ -45,29 +45,28 @@ class Run:
     """A checkpoint and what lies beside it.
 
     Attributes:
+        name: what the page calls it.
         path: of the checkpoint.
         model: as it was loaded.
         record: the content of <name>.json, or None where there is none.
         history: the data frame of <name>.csv, or None where there is none.
     """
 
+    name: str
     path: Path
     model: object
     record: dict | None
     history: pd.DataFrame | None
 
     @property
-    def name(self):
-        return self.path.stem
-
-    @property
     def is_convolutional(self):
         return bool(gradients.find_convolutions(self.model))
 
     @property
-    def script(self):
-        """What trains a network of this kind."""
-        return "train_cnn.py" if self.is_convolutional else "train_dnn.py"
+    def command(self):
+        """What trains a network of this kind under this name."""
+        script = "train_cnn.py" if self.is_convolutional else "train_dnn.py"
+        return f"python {script} --name {self.path.stem}"
 
     def find(self, key):
         """A value of the record as a Measure, or None where it is not recorded."""
@@ -86,21 +85,34 @@ class Run:
         ]
 
 
-def load_run(path):
-    """Load a checkpoint with its record and its log.
+def load_runs(paths):
+    """Load checkpoints, each once, with their records and logs.
+
+    Args:
+        paths: of the checkpoints; each run goes by the stem of its file or, where two
+            would share it, by the whole path.
 
     Raises:
         InputError: the checkpoint is no sound one, or what lies beside it is damaged
             or belongs to another.
     """
-    path = Path(path)
+    paths = list(dict.fromkeys(map(Path, paths)))
+    stems = [path.stem for path in paths]
+    return [
+        load_run(path, path.stem if stems.count(path.stem) == 1 else str(path))
+        for path in paths
+    ]
+
+
+def load_run(path, name):
+    """Load one checkpoint with what lies beside it."""
     model = checkpoints.load_checkpoint(path)
     record = checkpoints.load_record(path)
     history = None
     if path.with_suffix(".csv").is_file():
         log = str(path.with_suffix(".csv"))
         _, history = plot_history.load_history(log, HISTORY_COLUMNS)
-    run = Run(path, model, record, history)
+    run = Run(name, path, model, record, history)
     if record is not None:
         check_record(run)
     return run
@@ -111,10 +123,13 @@ def check_record(run):
     kinds = dict.fromkeys(NUMBERS, (int, float)) | dict.fromkeys(WORDS, str)
     for key, kind in kinds.items():
         found = run.find(key)
-        if found is not None and (
-            not isinstance(found.value, kind) or isinstance(found.value, bool)
-        ):
-            expected = "a word" if kind is str else "a number"
+        if found is None:
+            continue
+        is_sound = isinstance(found.value, kind) and not isinstance(found.value, bool)
+        if key == "val_accuracy" and is_sound:
+            is_sound = 0 <= found.value <= 1
+        if not is_sound:
+            expected = "a word" if kind is str else "a number of a run"
             raise InputError(
                 f"{run.path.with_suffix('.json')}: expected {key} to be {expected}, "
                 f"found {found.value!r}; put the record of the run back or move it away"
