@@ -19,7 +19,7 @@ DRAWN = (
 )
 # In pixels of the drawing: the baseline, the gap between two steps and its text, how
 # far the sheets of a stack lie apart, the least that is still seen.
-GROUND = 118
+GROUND = 98
 STEP_GAP = 26
 SHEET_OFFSET = 4
 SMALLEST = 10
@@ -52,16 +52,13 @@ def draw_network(model, name):
 
 def draw_step(layer, left):
     """One layer as text of an SVG, and its width."""
-    lines = [describe_layer(layer), "×".join(map(str, layer.output.shape[1:]))]
-    width = max(CHARACTER * max(map(len, lines)), 34)
-    shape, middle = layer.output.shape[1:], left + width / 2
-    if len(shape) == 3:
-        picture = draw_maps(shape, middle)
-    else:
-        height = min(12 * math.log2(shape[0] + 1), GROUND - 16)
-        picture = f'<rect x="{middle - 5:.1f}" y="{GROUND - height:.1f}" ' + (
-            f'width="10" height="{height:.1f}" rx="2"/>'
-        )
+    shape = layer.output.shape[1:]
+    lines = [describe_layer(layer), "×".join(map(str, shape))]
+    has_maps = len(shape) == 3
+    least = sum(measure_maps(shape)[:2]) if has_maps else SMALLEST
+    width = max(CHARACTER * max(map(len, lines)), least)
+    middle = left + width / 2
+    picture = (draw_maps if has_maps else draw_bar)(shape, middle)
     kind = "pixels" if isinstance(layer, layers.InputLayer) else "weights"
     if not layer.weights and kind == "weights":
         kind = "pooling"
@@ -75,15 +72,27 @@ def draw_step(layer, left):
 
 def draw_maps(shape, middle):
     """A stack of maps: the side as it is, a sheet more for four times the maps."""
-    height, _, channels = shape
-    side = max(1.5 * height, SMALLEST)
-    sheets = 1 + round(math.log2(channels) / 2)
-    reach = SHEET_OFFSET * (sheets - 1)
+    side, reach, sheets = measure_maps(shape)
     left, top = middle - (side + reach) / 2, GROUND - side
     return "".join(
         f'<rect x="{left + SHEET_OFFSET * i:.1f}" y="{top - SHEET_OFFSET * i:.1f}" '
         f'width="{side:.1f}" height="{side:.1f}" rx="1.5"/>'
         for i in reversed(range(sheets))
+    )
+
+
+def measure_maps(shape):
+    """The side of a map, how far its stack reaches beyond it, and its sheets."""
+    sheets = 1 + round(math.log2(shape[2]) / 2)
+    return max(1.5 * shape[0], SMALLEST), SHEET_OFFSET * (sheets - 1), sheets
+
+
+def draw_bar(shape, middle):
+    """A bar as high as the logarithm of the units."""
+    height = min(12 * math.log2(shape[0] + 1), GROUND - SMALLEST)
+    return (
+        f'<rect x="{middle - SMALLEST / 2:.1f}" y="{GROUND - height:.1f}" '
+        f'width="{SMALLEST}" height="{height:.1f}" rx="2"/>'
     )
 
 

@@ -66,11 +66,11 @@ def describe_saliency(run, answers):
         return answers.take(f"saliency, {key}", value)
 
     differences = {}
-    for i, kind in enumerate(("kept", "removed")):
+    for i, (kind, verb) in enumerate((("kept", "keeping"), ("removed", "removing"))):
         gains = scores["most salient"][i] - scores["random"][i]
         differences[kind] = compare(
-            "the most salient",
-            "as many random ones",
+            f"{verb} the most salient pixels",
+            f"{verb} as many random ones",
             measure(f"{kind}, salient above random", gains.mean()),
             measure(f"{kind}, standard error", gains.std(ddof=1) / np.sqrt(len(gains))),
         )

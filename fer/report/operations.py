@@ -60,6 +60,7 @@ def describe_layer(file, layer):
         "multiplications": measure("multiplications", multiplications),
         "additions": measure("additions", additions),
         "formula": None,
+        "kernel": None,
     }
     if type(layer) in (layers.Conv2D, layers.DepthwiseConv2D, layers.SeparableConv2D):
         row |= describe_convolution(layer, measure)

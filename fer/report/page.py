@@ -37,6 +37,9 @@ CONTENTS = {
 MIME_TYPES = {".svg": "image/svg+xml", ".webp": "image/webp"}
 # Of WebP, up to 100: small letters stay sharp, and a picture has a third of the bytes.
 QUALITY = 88
+SUPERSCRIPTS = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
+# Shares whose standard error is smaller are given to a hundredth of a percent.
+FINE = 0.001
 SPACE = "\N{NO-BREAK SPACE}"
 
 
@@ -98,23 +101,41 @@ def formatter(render):
     return show
 
 
+def format_power(value):
+    """A large number as 1.8 × 10¹⁵."""
+    digits, power = f"{value:.1e}".split("e")
+    return f"{digits} × 10{str(int(power)).translate(SUPERSCRIPTS)}"
+
+
+def count_digits(error):
+    """Digits after the point of a number of percent, so that its error is not zero."""
+    return 1 if error is None or error.value >= FINE or error.value == 0 else 2
+
+
+def capitalize(text):
+    """A text with its first letter in upper case and all others as they are."""
+    return text[:1].upper() + text[1:]
+
+
 def build_environment():
     """Jinja's environment, with the filters by which numbers become text."""
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(TEMPLATES),
         autoescape=True,
-        trim_blocks=True,
-        lstrip_blocks=True,
         # A misspelt name is a defect of the template, no empty place on the page.
         undefined=jinja2.StrictUndefined,
     )
     environment.filters |= {
+        "start": capitalize,
         "percent": formatter(lambda x, digits=1: f"{100 * x:.{digits}f}{SPACE}%"),
-        "points": formatter(lambda x: f"{100 * x:+.1f}".replace("-", "−")),
+        "points": formatter(
+            lambda x, digits=1: f"{100 * x:+.{digits}f}".replace("-", "−")
+        ),
+        "digits": count_digits,
         "size": formatter(lambda x, digits=1: f"{100 * abs(x):.{digits}f}"),
         "decimal": formatter(lambda x, digits=3: f"{x:.{digits}f}"),
         "integer": formatter(lambda x: f"{x:,.0f}"),
-        "scientific": formatter(lambda x: f"{x:.2g}"),
+        "scientific": formatter(format_power),
         "plain": formatter(lambda x: f"{x:g}" if isinstance(x, float) else str(x)),
     }
     environment.globals["chance"] = take("fer/report/measure.py", "CHANCE", CHANCE)

@@ -59,8 +59,9 @@ def describe_run(run, pictures):
         row = run.history.iloc[-1]
         last = {
             key: take(log, f"{key} where epoch={row['epoch']:.0f}", row[key])
+            if np.isfinite(row[key])
+            else None
             for key in ("epoch", "accuracy", "val_accuracy")
-            if not np.isnan(row[key])
         }
         if run.history["val_loss"].notna().any():
             row = run.history.loc[run.history["val_loss"].idxmin()]
@@ -142,9 +143,10 @@ def compare_kinds(runs, ask, pictures):
     cnn, dnn = shown
     networks = [operations.describe_network(run)["totals"] for run in shown]
     ratios = {
-        key: derive("ratio", networks[0][key], networks[1][key])
+        key: networks[0][key]
+        and networks[1][key]
+        and derive("ratio", networks[0][key], networks[1][key])
         for key in ("parameters", "multiply_adds")
-        if networks[0][key] and networks[1][key]
     }
     found = [ask(run) for run in shown]
     difference, paired = None, False
@@ -177,7 +179,7 @@ def describe_confusions(runs, ask, pictures):
         if isinstance(found, Missing):
             described.append({"name": run.name, "missing": found})
             continue
-        emotions = asked.describe_emotions(found)
+        emotions = {"missing": None, **asked.describe_emotions(found)}
         title = f"{len(found.labels):,} validation faces"
         matrix = {run.name: emotions["counts"]}
         emotions["picture"] = pictures.draw(figures.plot_confusions, matrix, title)
@@ -193,7 +195,7 @@ def describe_calibrations(runs, ask, pictures):
         if isinstance(found, Missing):
             described.append({"name": run.name, "missing": found})
             continue
-        calibration = asked.describe_calibration(found)
+        calibration = {"missing": None, **asked.describe_calibration(found)}
         calibration["picture"] = pictures.draw(
             figures.plot_calibration, calibration["calibration"], run.name
         )

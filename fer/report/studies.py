@@ -47,8 +47,8 @@ def compare_main(table):
     """Yield what augmentation and normalization add to nothing and to each other."""
     neither, normalized, augmented, both = next(iter(MAIN.values())).values()
     for names, cells in (
-        (("augmentation without normalization", "neither"), (augmented, neither)),
-        (("normalization without augmentation", "neither"), (normalized, neither)),
+        (("augmentation alone", "training without both"), (augmented, neither)),
+        (("normalization alone", "training without both"), (normalized, neither)),
         (("both", "normalization alone"), (both, normalized)),
         (("both", "augmentation alone"), (both, augmented)),
     ):
