@@ -5,19 +5,17 @@
 
 Several models are averaged, and the average is drawn beside the first of them. The
 faces are those of --train that every model held out of its training, as the record
-beside each checkpoint says; without such a record all faces are taken, with a warning
-on the terminal and in the figure. Precision, recall and F1 of every emotion and the
-frequent confusions in words are printed. Two models of the default network and the
-2,875 validation faces of FER2013 take 8 s of processor time (two cores with
-AVX512_BF16), once TensorFlow has started.
+beside each checkpoint says, or those of --test; without such a record all faces are
+taken, with a warning on the terminal and in the figure. Precision, recall and F1 of
+every emotion, the frequent confusions in words and the expected calibration error are
+printed; --calibration also draws how far the probabilities can be believed.
 """
 
-import sys
 from pathlib import Path
 
 import numpy as np
 
-from fer import checkpoints, command, data, figures, flags, measures, paths
+from fer import checkpoints, command, evaluation, figures, measures, paths
 
 
 def build_parser():
@@ -29,11 +27,17 @@ def build_parser():
         help="checkpoints; several are averaged, the first is drawn beside them "
         f"{paths.DEFAULT_MODELS_HELP}",
     )
-    flags.add_train_flag(parser)
+    evaluation.add_flags(parser)
     parser.add_argument(
         "--output",
         metavar="FILE",
         help="the figure (default: plots/<first model>_confusion_matrix.png)",
+    )
+    parser.add_argument(
+        "--calibration",
+        action="store_true",
+        help="also draw plots/<first model>_calibration.png: the share of right "
+        "answers against their probability",
     )
     return parser
 
@@ -43,13 +47,10 @@ def main(arguments=None):
     members = options.models or [paths.find_default_model()]
     path = figures.choose_path(options.output, members[0], "confusion_matrix")
     models = [checkpoints.load_checkpoint(member) for member in members]
-    images, labels = data.load_training_faces(options.train)
-    rows, reason = checkpoints.find_held_out_rows(members, images, labels)
-    if reason:
-        print(f"warning: {reason}: {figures.ALL_FACES}", file=sys.stderr)
-    labels = labels[rows]
+    faces = evaluation.load(options, members)
+    images, labels = faces.images[faces.rows], faces.labels[faces.rows]
 
-    probabilities = [checkpoints.predict(model, images[rows]) for model in models]
+    probabilities = [checkpoints.predict(model, images) for model in models]
     predictions = {Path(members[0]).stem: probabilities[0]}
     if len(models) > 1:
         predictions[f"average of {len(models)} models"] = np.mean(probabilities, axis=0)
@@ -58,11 +59,19 @@ def main(arguments=None):
         counts = measures.compute_confusion(labels, given)
         accuracy = checkpoints.compute_accuracy(given, labels)
         confusions[f"{name}: accuracy {accuracy:.3f}"] = counts
-        print(f"{name}, {len(rows):,} faces\n{measures.describe_scores(labels, given)}")
-        print("\n".join(measures.describe_confusions(counts)), end="\n\n")
-    kind = "faces, also those trained on" if reason else "validation faces"
-    figures.plot_confusions(confusions, f"{len(rows):,} {kind}", path)
+        calibration = measures.compute_calibration(given, labels)
+        print(f"{name}, {len(labels):,} faces")
+        print(measures.describe_scores(labels, given))
+        print(*measures.describe_confusions(counts), sep="\n")
+        print(f"expected calibration error {calibration.error:.3f}\n")
+    figures.plot_confusions(confusions, f"{len(labels):,} {faces.kind}", path)
     print(f"wrote {path}")
+    if options.calibration:
+        # Of the last one, which is the average where there are several.
+        title = f"{name}: {len(labels):,} {faces.kind}"
+        path = figures.choose_path(None, members[0], "calibration")
+        figures.plot_calibration(calibration, title, path)
+        print(f"wrote {path}")
 
 
 if __name__ == "__main__":

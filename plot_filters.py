@@ -16,8 +16,17 @@ default, take 50 s of processor time (two cores with AVX512_BF16).
 
 from pathlib import Path
 
-from fer import checkpoints, command, data, figures, filters, flags, gradients, paths
-from fer.figures import sheets
+from fer import (
+    checkpoints,
+    command,
+    data,
+    figures,
+    filters,
+    gradients,
+    paths,
+    sheets,
+    sources,
+)
 from fer.progress import Progress
 
 # Unless --count says otherwise: what takes less than a minute.
@@ -60,7 +69,7 @@ def build_parser():
         metavar="ROW",
         help="draw the responses to this face of --train, counted from 0",
     )
-    flags.add_train_flag(parser)
+    sources.add_train_flags(parser)
     blur = f"deviation of the blurring every {filters.BLUR_EVERY} steps, in pixels"
     size = "grey levels per step, root mean square"
     decay = "share of the contrast lost in every step"
@@ -93,7 +102,8 @@ def compute_layers(parts, options):
     counts = [choose_count(part, options.count) for part in parts]
     faces = None
     if any(counts):
-        faces = data.load_training_faces(options.train)[0][:ACTIVITY_FACES]
+        images, _ = data.load_training_faces(options.train, options.ignore)
+        faces = images[:ACTIVITY_FACES]
     layers = []
     for part, count in zip(parts, counts, strict=True):
         units = filters.choose_units(part, count, faces)
@@ -119,7 +129,7 @@ def load_face(options):
     Raises:
         InputError: there is none of that number.
     """
-    images, labels = data.load_training_faces(options.train)
+    images, labels = data.load_training_faces(options.train, options.ignore)
     if not 0 <= options.face < len(images):
         raise command.InputError(
             f"--face {options.face}: expected a row of {options.train} from 0 to "

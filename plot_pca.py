@@ -18,16 +18,15 @@ clusters.
 """
 
 import draw_faces
-from fer import command, data, figures, flags, paths
+from fer import command, component_figures, data, figures, paths, sources
 from fer import principal_components as pca
-from fer.figures import components
 
 NUM_RECONSTRUCTED = 7
 
 
 def build_parser():
     parser = command.new_parser(__doc__)
-    flags.add_train_flag(parser)
+    sources.add_train_flags(parser)
     parser.add_argument(
         "--reconstruct",
         metavar="PATH",
@@ -57,12 +56,12 @@ def describe(found, rebuilt_errors):
     """The table behind the figure, as lines of text."""
     errors, explained = found.errors, found.explained
     yield "components  variance explained  error, faces of --train  of those rebuilt"
-    for k in components.NUM_COMPONENTS:
+    for k in component_figures.NUM_COMPONENTS:
         yield (
             f"{k:10,}  {explained[k - 1]:18.1%}  {errors[k]:23.1f}  "
             f"{rebuilt_errors[k]:15.1f}"
         )
-    for share in components.EXPLAINED_SHARES:
+    for share in component_figures.EXPLAINED_SHARES:
         yield f"{share:.0%} of the variance: {pca.count_components(explained, share):,}"
     yield (
         "emotion accounts for "
@@ -75,13 +74,13 @@ def main(arguments=None):
     options = build_parser().parse_args(arguments)
     path = figures.check_path(options.output)
 
-    images, labels = data.load_training_faces(options.train)
+    images, labels = data.load_training_faces(options.train, options.ignore)
     faces = load_faces_to_rebuild(options.reconstruct)
     print(f"{len(images):,} faces from {options.train}: computing components")
     found = pca.analyze(images.reshape(len(images), -1), labels)
     rebuilt_errors = pca.compute_reconstruction_errors(faces, found.mean, found.axes)
     print(*describe(found, rebuilt_errors), sep="\n")
-    components.plot_components(found, faces, path)
+    component_figures.plot_components(found, faces, path)
     print(f"wrote {path}")
 
 

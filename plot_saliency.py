@@ -18,13 +18,21 @@ processor time once TensorFlow has started, --score another minute (two cores wi
 AVX512_BF16).
 """
 
-import sys
 from pathlib import Path
 
 import numpy as np
 
-from fer import checkpoints, command, data, figures, flags, gradients, paths, saliency
-from fer.figures import sheets
+from fer import (
+    checkpoints,
+    command,
+    data,
+    evaluation,
+    figures,
+    gradients,
+    paths,
+    saliency,
+    sheets,
+)
 from fer.progress import Progress
 
 SCORED_FACES = 200
@@ -37,15 +45,15 @@ def build_parser():
     add = parser.add_argument
     default = paths.DEFAULT_MODELS_HELP
     add("model", nargs="?", metavar="MODEL", help=f"checkpoint {default}")
-    flags.add_train_flag(parser)
+    evaluation.add_flags(parser)
     which = parser.add_mutually_exclusive_group()
     which.add_argument(
         "--rows",
         nargs="+",
         type=int,
         metavar="ROW",
-        help="faces of --train, counted from 0 (default: one right and one wrong face "
-        "of every emotion)",
+        help="faces of --train or --test, counted from 0 (default: one right and one "
+        "wrong face of every emotion)",
     )
     which.add_argument(
         "--emotion",
@@ -84,41 +92,45 @@ def build_parser():
     return parser
 
 
-def choose_layout(model, images, labels, held_out, options):
+def choose_layout(model, faces, options):
     """Which face stands where: row numbers (lines, blocks), -1 for a gap.
 
     Raises:
         InputError: a row of --rows or an emotion of --emotion is not there.
     """
     for row in options.rows or ():
-        if not 0 <= row < len(images):
+        if not 0 <= row < len(faces.images):
             raise command.InputError(
-                f"--rows {row}: expected a row of {options.train} from 0 to "
-                f"{len(images) - 1}, found none of that number; choose another"
+                f"--rows {row}: expected a row of {faces.source} from 0 to "
+                f"{len(faces.images) - 1}, found none of that number; choose another"
             )
     if options.rows:
         return np.array(options.rows)[:, None]
     layout = saliency.choose_faces(
-        held_out,
-        labels[held_out],
-        checkpoints.predict(model, images[held_out]),
+        faces.rows,
+        faces.labels[faces.rows],
+        checkpoints.predict(model, faces.images[faces.rows]),
         options.emotion or data.EMOTIONS,
         FACES_PER_NAMED_EMOTION if options.emotion else 1,
     )
     if (layout < 0).all():
         raise command.InputError(
-            f"{options.train}: expected faces that are {' or '.join(options.emotion)}, "
-            "found none that were held out of training; choose another --emotion"
+            f"{faces.source}: expected {faces.kind} that are "
+            f"{' or '.join(options.emotion)}, found none; choose another --emotion"
         )
     return layout
 
 
-def describe_score(explanation, scores):
-    """What the salient pixels of the scored faces are worth, as lines of text."""
+def score(model, images, explanation, seed):
+    """What the salient pixels of explained faces are worth, as lines of text."""
     probabilities = explanation.probabilities
+    classes = probabilities.argmax(axis=1)
     yield (
-        f"probability of the predicted emotion over {len(probabilities)} faces: "
+        f"probability of the predicted emotion over {len(images)} faces: "
         f"{probabilities.max(axis=1).mean():.3f}"
+    )
+    scores = saliency.compute_score(
+        model, images, classes, explanation.saliency, seed=seed
     )
     for name, (kept, removed) in scores.items():
         yield (
@@ -136,39 +148,32 @@ def main(arguments=None):
     layer = saliency.find_grad_cam_layer(model, options.grad_cam)
     if layer is None:
         print("no Grad-CAM: the model has no convolution whose maps it could weigh")
-    images, labels = data.load_training_faces(options.train)
-    held_out, reason = checkpoints.find_held_out_rows([member], images, labels)
-    if reason and (options.score or not options.rows):
-        print(f"warning: {reason}: {figures.ALL_FACES}", file=sys.stderr)
+    faces = evaluation.load(options, [member])
 
-    def explain(faces, layer):
+    def explain(images, layer):
         return saliency.explain(
             model,
-            faces,
+            images,
             layer,
             samples=options.samples,
             noise=options.noise,
             seed=options.seed,
-            advance=Progress("saliency", options.samples * len(faces)).advance,
+            advance=Progress("saliency", options.samples * len(images)).advance,
         )
 
-    layout = choose_layout(model, images, labels, held_out, options)
+    layout = choose_layout(model, faces, options)
     rows = layout[layout >= 0]
-    explanation = explain(images[rows], layer)
+    images, labels = faces.images[rows], faces.labels[rows]
+    explanation = explain(images, layer)
     layout[layout >= 0] = np.arange(len(rows))
     title = f"{Path(member).stem}: what speaks for the predicted emotion"
-    sheets.plot_faces(images[rows], labels[rows], explanation, layout, title, path)
+    sheets.plot_faces(images, labels, explanation, layout, title, path)
     print(f"wrote {path}")
 
     if options.score:
         rng = np.random.default_rng(options.seed)
-        faces = images[rng.permutation(held_out)[:SCORED_FACES]]
-        explanation = explain(faces, None)
-        classes = explanation.probabilities.argmax(axis=1)
-        scores = saliency.compute_score(
-            model, faces, classes, explanation.saliency, seed=options.seed
-        )
-        print(*describe_score(explanation, scores), sep="\n")
+        images = faces.images[rng.permutation(faces.rows)[:SCORED_FACES]]
+        print(*score(model, images, explain(images, None), options.seed), sep="\n")
 
 
 if __name__ == "__main__":

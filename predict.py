@@ -3,21 +3,20 @@
 Averages the probabilities of the named checkpoints, with --tta also over 26 views of
 every face: as it is, shifted, turned and zoomed a little, and all that mirrored. The
 7,178 test faces of the contest take about 10 s on two cores with the default network,
-two minutes with --tta.
+two minutes with --tta. Labelled faces are scored, for each Usage where there is one.
 
     python predict.py                       # checkpoints/cnn.keras, else a shipped one
     python predict.py pretrained/*.keras --tta --labels public_labels.csv
 """
 
-import csv
 from pathlib import Path
 
 import numpy as np
 
 from fer import command, data, sources
-from fer.command import InputError
-from fer.files import replacing
-from fer.paths import DEFAULT_MODELS, TEST_FACES
+from fer.files import write_table
+from fer.paths import DEFAULT_MODELS_HELP, TEST_FACES, choose_models
+from fer.progress import Progress
 
 
 def build_parser():
@@ -28,8 +27,7 @@ def build_parser():
         nargs="*",
         metavar="MODEL",
         type=Path,
-        help="checkpoints to average (default: "
-        f"{DEFAULT_MODELS[0]} if it exists, else {DEFAULT_MODELS[1]})",
+        help=f"checkpoints to average {DEFAULT_MODELS_HELP}",
     )
     add(
         "--test",
@@ -63,25 +61,6 @@ def build_parser():
     return parser
 
 
-def choose_models(models):
-    """The checkpoints named, or the default one; refuses what is not there."""
-    for model in models:
-        if not model.is_file():
-            raise InputError(
-                f"{model}: expected a checkpoint, found no such file; train one with "
-                "train_cnn.py"
-            )
-    if models:
-        return models
-    for model in DEFAULT_MODELS:
-        if model.exists():
-            return [model]
-    raise InputError(
-        f"no MODEL named, and neither {DEFAULT_MODELS[0]} nor {DEFAULT_MODELS[1]} "
-        "exists; train one with train_cnn.py"
-    )
-
-
 def load_faces(options):
     """The faces to predict, with the labels that the flags name."""
     faces = data.load_test_faces(options.test, options.ignore)
@@ -96,19 +75,10 @@ def predict(paths, images, tta):
     from fer import checkpoints
 
     models = [checkpoints.load_checkpoint(path) for path in paths]
-    members = []
-    for path, model in zip(paths, models, strict=True):
-        print(f"predicting {len(images):,} faces with {path}", flush=True)
-        members.append(checkpoints.predict(model, images, tta))
-    return np.mean(members, axis=0)
-
-
-def write_table(path, header, rows):
-    """Write a CSV file, whole or not at all."""
-    with replacing(path) as temporary, open(temporary, "w", encoding="utf-8") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(header)
-        writer.writerows(rows)
+    names = ", ".join(map(str, paths))
+    print(f"predicting {len(images):,} faces with {names}", flush=True)
+    advance = Progress("views of --tta", checkpoints.NUM_VIEWS * len(images)).advance
+    return checkpoints.predict_all(models, images, tta, advance).mean(axis=0)
 
 
 def print_counts(predictions):

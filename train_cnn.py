@@ -68,10 +68,12 @@ def train(build, recipe, options, fit=None):
             FaceGenerator(**AUGMENTATIONS[recipe.augmentation]),
             options.seed,
             recipe.mixup,
+            run.devices,
         )
 
         keras.utils.set_random_seed(options.seed)
         keras.config.set_dtype_policy(run.precision)
+        run.devices.begin()
         model = build(build_normalization(recipe.normalization, faces.train_images))
         model.compile(
             optimizer=build_optimizer(recipe, batches.num_batches),
@@ -92,15 +94,18 @@ def train(build, recipe, options, fit=None):
 def fit_epochs(model, batches, faces, run):
     """Run the epochs that are left, each followed by the validation faces."""
     recipe, validation, class_weight = run.recipe, None, None
+    batch_size = checkpoints.PREDICTION_BATCH_SIZE
     if len(faces.validation_labels):
-        validation = faces.validation_images, faces.validation_targets
+        *validation, batch_size = run.devices.share_validation(
+            faces.validation_images, faces.validation_targets, batch_size
+        )
     if recipe.class_weights:
         class_weight = weigh_classes(faces.train_labels)
     with run.callbacks(batches) as callbacks:
         model.fit(
             batches,
             validation_data=validation,
-            validation_batch_size=checkpoints.PREDICTION_BATCH_SIZE,
+            validation_batch_size=batch_size,
             class_weight=class_weight,
             initial_epoch=len(run.history),
             epochs=recipe.epochs,

@@ -26,7 +26,7 @@ import numpy as np
 
 import train_cnn
 from experiments import grid
-from fer import checkpoints, command, data, figures, jobs, paths, tables
+from fer import checkpoints, command, data, figures, jobs, paths, sources, tables
 
 DISGUST = data.EMOTIONS.index("disgust")
 MEASURES = {
@@ -104,7 +104,7 @@ def plan_run(cell, seed, options):
     """The run of a cell and a seed, through train_cnn.py."""
     words = [options.name, cell.augmentation, cell.normalization]
     words += cell.changes.replace("-", "").split()
-    arguments = ["--train", options.train, "--network", options.network]
+    arguments = [*sources.list_train_flags(options), "--network", options.network]
     arguments += ["--recipe", options.recipe, "--epochs", options.epochs]
     arguments += ["--name", "_".join([*words, str(seed)]), "--seed", seed]
     arguments += ["--augmentation", cell.augmentation]
@@ -193,14 +193,14 @@ def plot_curves(experiments, histories, title, path):
 
 def main():
     options = build_parser().parse_args()
-    faces = data.load_split(options.train, 0.1)
+    faces = data.load_split(options.train, 0.1, options.ignore)
     experiments = MAIN | (INGREDIENTS if options.ingredients else {})
     measurements, histories = grid.run_cells(
         list_cells(experiments),
         range(options.seeds),
         lambda cell, seed: plan_run(cell, seed, options),
         lambda record, history: measure_run(record, history, faces),
-        options.jobs,
+        options,
         faces,
     )
 

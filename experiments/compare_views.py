@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from fer import checkpoints, command, data, flags
+from fer import checkpoints, command, data, sources
 
 # Which of fer.checkpoints.VIEWS are averaged, by what they change, each also mirrored.
 SELECTIONS = {
@@ -25,7 +25,7 @@ SELECTIONS = {
 
 def build_parser():
     parser = command.new_parser(__doc__)
-    flags.add_train_flag(parser)
+    sources.add_train_flags(parser)
     parser.add_argument(
         "models", nargs="+", metavar="MODEL", type=Path, help="checkpoints"
     )
@@ -58,7 +58,7 @@ def compute_accuracies(model, images, labels):
 
 def main():
     options = build_parser().parse_args()
-    images, labels = data.load_training_faces(options.train)
+    images, labels = data.load_training_faces(options.train, options.ignore)
     print(f"| checkpoint | as it is | {' | '.join(SELECTIONS)} |")
     print("|---" + "|--:" * (1 + len(SELECTIONS)) + "|")
     for path in options.models:

@@ -8,7 +8,7 @@ import math
 
 import pandas as pd
 
-from fer import flags, jobs, paths
+from fer import jobs, paths, sources
 from fer.command import file_stem, new_parser, positive_integer
 from fer.files import replacing
 from networks import DEFAULT_NETWORK, NETWORKS
@@ -22,7 +22,7 @@ def build_parser(description, name):
         name: of the experiment, unless --name says otherwise.
     """
     parser = new_parser(description)
-    flags.add_train_flag(parser)
+    sources.add_train_flags(parser)
     parser.add_argument(
         "--network",
         default="small",
@@ -58,11 +58,11 @@ def build_parser(description, name):
         metavar="NUMBER",
         help="runs of each kind, each with the next seed (default: %(default)s)",
     )
-    jobs.add_jobs_flag(parser)
+    jobs.add_jobs_flags(parser)
     return parser
 
 
-def run_cells(cells, seeds, plan, measure, num_workers, faces):
+def run_cells(cells, seeds, plan, measure, options, faces):
     """Train every cell with every seed, then measure every run.
 
     Args:
@@ -71,7 +71,7 @@ def run_cells(cells, seeds, plan, measure, num_workers, faces):
         plan: function from a cell and a seed to the `fer.jobs.Job`.
         measure: function from a record and a history, a data frame with a row per
             epoch, to a dict of numbers.
-        num_workers: runs at a time.
+        options: those of `jobs.add_jobs_flags`.
         faces: the Split of all runs.
 
     Returns:
@@ -80,9 +80,7 @@ def run_cells(cells, seeds, plan, measure, num_workers, faces):
     """
     # Seed by seed, so that an unfinished experiment has every cell before the spread.
     todo = [(cell, seed) for seed in seeds for cell in cells]
-    records = jobs.run_all(
-        [plan(cell, seed) for cell, seed in todo], num_workers, faces
-    )
+    records = jobs.run_all([plan(cell, seed) for cell, seed in todo], options, faces)
     measurements = []
     histories = {cell: [] for cell in cells}
     for (cell, seed), record in zip(todo, records, strict=True):

@@ -21,7 +21,7 @@ from pathlib import Path
 import matplotlib.pyplot as plt
 import pandas as pd
 
-from fer import checkpoints, command, data, figures, flags, paths
+from fer import checkpoints, command, data, figures, paths, sources
 from fer.files import replacing
 
 LOG = Path(__file__).resolve().parent / "log.csv"
@@ -42,7 +42,7 @@ FIGURE = paths.PLOTS / "accuracy_operations.png"
 
 def build_parser():
     parser = command.new_parser(__doc__)
-    flags.add_train_flag(parser)
+    sources.add_train_flags(parser)
     parser.add_argument(
         "models", nargs="*", metavar="MODEL", type=Path, help="checkpoints to add"
     )
@@ -156,7 +156,7 @@ def main():
     options = build_parser().parse_args()
     rows = []
     if options.models:
-        images, labels = data.load_training_faces(options.train)
+        images, labels = data.load_training_faces(options.train, options.ignore)
         for path in options.models:
             rows.append(measure_run(path, images, labels, options))
             print(f"{path}: {rows[-1]['val_accuracy']}", flush=True)

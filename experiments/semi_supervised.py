@@ -62,7 +62,7 @@ from matplotlib.ticker import MaxNLocator, NullLocator
 
 from experiments import grid
 from experiments.pseudo_labels import METHODS, WARMUPS, SemiSupervisedRecipe, fit
-from fer import command, data, figures, jobs, paths, tables
+from fer import command, data, figures, jobs, paths, sources, tables
 from networks import NETWORKS
 from train_cnn import read_flags, train
 
@@ -147,7 +147,7 @@ def list_cells(methods, shares):
 
 def plan_run(cell, seed, options):
     """The run of a cell and a seed, through this script with a single one of each."""
-    arguments = ["--train", options.train, "--network", options.network]
+    arguments = [*sources.list_train_flags(options), "--network", options.network]
     arguments += ["--recipe", options.recipe, "--name", options.name]
     arguments += ["--labelled", cell.labelled, "--method", cell.method]
     arguments += ["--threshold", options.threshold, "--epochs", options.epochs]
@@ -174,7 +174,7 @@ def read_run(cell, seed, options):
         threshold=options.threshold,
         warmup_epochs=math.ceil(WARMUPS[cell.method] * options.epochs),
     )
-    arguments = ["--train", str(options.train), "--network", options.network]
+    arguments = [*sources.list_train_flags(options), "--network", options.network]
     arguments += ["--name", name, "--seed", str(seed)]
     build, _, options = read_flags(arguments + ["--resume"] * options.resume)
     return build, recipe, options
@@ -301,13 +301,13 @@ def main():
         train(*read_run(cells[0], options.seed, options), fit)
         return
 
-    faces = data.load_split(options.train, 0.1)
+    faces = data.load_split(options.train, 0.1, options.ignore)
     measurements, histories = grid.run_cells(
         cells,
         range(options.seed, options.seed + options.seeds),
         lambda cell, seed: plan_run(cell, seed, options),
         measure_run,
-        options.jobs,
+        options,
         faces,
     )
     table = grid.summarize(add_gain(measurements), Cell._fields, MEASURES)

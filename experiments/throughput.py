@@ -29,7 +29,7 @@ import keras
 import pandas as pd
 
 import train_cnn
-from fer import command, complexity, data, flags, paths
+from fer import command, complexity, data, paths, sources
 from fer.augmentation import AUGMENTATIONS, ImageDataGenerator
 from fer.precision import choose_precision
 from networks import DEFAULT_NETWORK, NETWORKS
@@ -42,7 +42,7 @@ MATRIX_PRODUCTS = 20
 def build_parser():
     parser = command.new_parser(__doc__)
     add = parser.add_argument
-    flags.add_train_flag(parser)
+    sources.add_train_flags(parser)
     add(
         "--epochs",
         type=command.positive_integer,

@@ -206,7 +206,11 @@ def check_kind(name, head):
     for magic, (kind, advice) in KINDS.items():
         if head.startswith(magic):
             raise InputError(f"{name}: expected a CSV file, found {kind}; {advice}")
+    suffix, kind = Path(name).suffix.lower(), None
     if head[4:8] == b"ftyp":
-        kind = pictures.FOREIGN_BRANDS.get(head[4:12])
-        kind = f"a picture in {kind}" if kind else "a film"
+        brand = pictures.FOREIGN_BRANDS.get(head[4:12])
+        kind = f"a picture in {brand}" if brand else "a film"
+    elif suffix not in (".csv", "") and suffix in pictures.list_suffixes():
+        kind = f"a picture ({suffix})"
+    if kind:
         raise InputError(f"{name}: expected a CSV file, found {kind}; {AS_PICTURES}")

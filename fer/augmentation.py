@@ -19,6 +19,7 @@ except ImportError:
     from keras.src.legacy.preprocessing.image import ImageDataGenerator
 
 from fer.command import InputError
+from fer.devices import ONE
 
 # Settings of the generator by name; ranges as Keras defines them, plus `erasing`,
 # the share of faces that lose a rectangle (Zhong et al. 2020, arXiv 1708.04896), and
@@ -160,12 +161,22 @@ class FaceGenerator(ImageDataGenerator):
             x[top : top + height, left : left + width] = level
         return x
 
-    def change(self, images, rng):
-        """Change each face of uint8 (n, 48, 48, 1) as `rng` draws; float32."""
-        faces = images.astype("float32")
-        for i, face in enumerate(faces):
-            transform = self.draw_transform(rng, size=face.shape[0])
-            faces[i] = self.apply_transform(face, transform)
+    def change(self, images, rng, share=slice(None)):
+        """Change faces as `rng` draws.
+
+        Args:
+            images: uint8 (n, 48, 48, 1).
+            rng: a numpy Generator, which draws for all n.
+            share: slice of those to return, each as without a share.
+
+        Returns:
+            float32 (m, 48, 48, 1).
+        """
+        size = images.shape[1]
+        transforms = [self.draw_transform(rng, size) for _ in images][share]
+        faces = images[share].astype("float32")
+        for i, transform in enumerate(transforms):
+            faces[i] = self.apply_transform(faces[i], transform)
         return faces
 
 
@@ -201,9 +212,13 @@ class AugmentedFaces(keras.utils.PyDataset):
         seed: of order and changes.
         mixup: how strongly faces are blended in pairs, targets alike: the parameter of
             a beta distribution (Zhang et al. 2018, arXiv 1710.09412); 0 for not at all.
+        devices: that divide every batch; where their number does not divide that of
+            the faces, an epoch leaves out the last ones of its order.
     """
 
-    def __init__(self, images, targets, batch_size, generator, seed, mixup=0.0):
+    def __init__(
+        self, images, targets, batch_size, generator, seed, mixup=0.0, devices=ONE
+    ):
         # With a single worker Keras hands the queue to tf.data, which then idles up to
         # a minute at the end of an epoch; two threads keep it out. On other backends
         # they would start before the first epoch and leave its batches to the next.
@@ -215,27 +230,40 @@ class AugmentedFaces(keras.utils.PyDataset):
         self.generator = generator
         self.seed = seed
         self.mixup = mixup
+        self.devices = devices
         self.epoch = 0
+        devices.require_enough(len(images), batch_size)
 
     @property
     def num_batches(self):
-        return math.ceil(len(self.images) / self.batch_size)
+        count = self.devices.count
+        return math.ceil(len(self.images) // count / (self.batch_size // count))
 
     def __getitem__(self, index):
-        rows = deal(len(self.images), self.num_batches, self.seed, self.epoch)[index]
+        num_faces, count = len(self.images), self.devices.count
+        rows = deal(num_faces, self.num_batches, self.seed, self.epoch, count)[index]
         rng = np.random.default_rng((self.seed, self.epoch, index))
-        faces = self.generator.change(self.images[rows], rng)
-        targets = self.targets[rows]
-        return mix(faces, targets, self.mixup, rng) if self.mixup else (faces, targets)
+        share = self.devices.take_share(len(rows))
+        if self.mixup:
+            # A partner may be in another share.
+            faces = self.generator.change(self.images[rows], rng)
+            mixed = mix(faces, self.targets[rows], self.mixup, rng)
+            return tuple(values[share] for values in mixed)
+        faces = self.generator.change(self.images[rows], rng, share)
+        return faces, self.targets[rows[share]]
 
 
 # Asked for by every batch. Two epochs, since threads may still be at the one before;
 # where two ask for the same at once, both compute it and get the same.
 @functools.lru_cache(maxsize=2)
-def deal(num_faces, num_batches, seed, epoch):
-    """Deal out all faces, in the order of an epoch; a list of arrays of rows."""
+def deal(num_faces, num_batches, seed, epoch, num_devices=1):
+    """Deal out all faces, in the order of an epoch; a list of arrays of rows.
+
+    Each has a multiple of `num_devices` rows, for which the last ones may be left out.
+    """
     order = np.random.default_rng((seed, epoch)).permutation(num_faces)
-    return np.array_split(order, num_batches)
+    order = order[: num_faces - num_faces % num_devices].reshape(-1, num_devices)
+    return [rows.ravel() for rows in np.array_split(order, num_batches)]
 
 
 def mix(faces, targets, mixup, rng):

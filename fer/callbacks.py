@@ -23,7 +23,7 @@ class StateKeeper(keras.callbacks.Callback):
     they resume with it.
 
     Args:
-        path: of the state file.
+        path: of the state file, or None where another process writes it.
         settings: of the run, JSON values; a resumed run must have the same.
         origin: what the run was started with, JSON values by name.
         recipe: of the run.
@@ -100,6 +100,8 @@ class StateKeeper(keras.callbacks.Callback):
 
     def save(self):
         """Write the state after the epoch that has just ended."""
+        if self.path is None:
+            return
         kind, keys, *rest = np.random.get_state()
         arrays = {
             **name_arrays("variable", [v.numpy() for v in self.variables()]),

@@ -1,9 +1,11 @@
 """How every script begins and ends: its flags, and one clear line for mistakes."""
 
 import argparse
+import contextlib
 import math
 import os
 import sys
+import threading
 from pathlib import Path
 
 
@@ -73,27 +75,64 @@ def run(main):
     """
     try:
         main()
+        return
     except InputError as error:
-        leave(fail(error))
+        code = fail(error)
     except SystemExit as stop:
-        leave(stop.code)
+        code = stop.code
     except KeyboardInterrupt:
         # 128 and the number of the signal, as shells and the training scripts say it.
-        leave(130)
+        code = 130
     except OSError as error:
         where = f"{error.filename}: " if error.filename else ""
-        leave(fail(f"{where}{error.strerror or error}"))
+        code = fail(f"{where}{error.strerror or error}")
+    finally:
+        if not owns_process():
+            end_batch_threads()
+    leave(code)
 
 
 def leave(code):
-    """End the process at once.
+    """End the process at once, or the script alone where its interpreter lives on.
 
     A training that is left halfway leaves the threads that make its batches alive, and
     Python's orderly end would now and then abort because of them.
     """
     sys.stdout.flush()
     sys.stderr.flush()
+    if not owns_process():
+        sys.exit(code)
     os._exit(code)
+
+
+def owns_process():
+    """Whether Python was started for this script, and ends with it.
+
+    In a notebook (%run), under runpy and in an interactive session it does not: there
+    the outermost module that is being executed is not the one that is __main__ now.
+    """
+    if sys.flags.interactive or hasattr(sys, "ps1"):
+        return False
+    outermost, frame = None, sys._getframe()
+    while frame is not None:
+        if frame.f_code.co_name == "<module>":
+            outermost = frame.f_globals
+        frame = frame.f_back
+    return outermost is vars(sys.modules["__main__"])
+
+
+def end_batch_threads():
+    """End the threads that still make batches for an epoch that was left halfway.
+
+    Keras ends them with the epoch and keeps them to itself, so they are found by what
+    they run.
+    """
+    for thread in threading.enumerate():
+        enqueuer = getattr(getattr(thread, "_target", None), "__self__", None)
+        if type(enqueuer).__name__ == "OrderedEnqueuer":
+            # What a batch that nobody will see raises is no matter any more.
+            with contextlib.suppress(Exception):
+                enqueuer.stop()
 
 
 def fail(message):

@@ -26,7 +26,13 @@ LABELS = {str(label): label for label in range(len(EMOTIONS))}
 # A word that may name a class of another data set, such as contempt.
 CLASS_NAME = re.compile(r"(?:\d+[\s_.-]*)?[^\W\d_][\w -]{1,30}")
 NO_CLASSES = {"nan", "none", "null", *csv_header.ROLES["label"]}
-RAF_DB = "1 surprise, 2 fear, 3 disgust, 4 happy, 5 sad, 6 angry, 7 neutral"
+# The orders of other data sets, by their lowest and highest number.
+OTHER_ORDERS = {
+    "1 to 7": "RAF-DB's (1 surprise, 2 fear, 3 disgust, 4 happy, 5 sad, 6 angry, "
+    "7 neutral)",
+    "0 to 7": "AffectNet's (0 neutral, 1 happy, 2 sad, 3 surprise, 4 fear, 5 disgust, "
+    "6 angry, 7 contempt) or FER+'s",
+}
 DELETE = "fix or delete the row"
 PLAIN_NUMBERS = b"0123456789. \t\n\r"
 ANY_NUMBERS = PLAIN_NUMBERS + b"+-eE"
@@ -128,7 +134,7 @@ class Columns:
         self.header, self.classes = header, classes
         self.rows, self.levels, self.labels = array("q"), bytearray(), array("q")
         self.ids, self.usages, self.renamed = [], [], {}
-        self.number_seven = False
+        self.sevens = 0
         used = {*header.columns.values(), *(header.pixel_columns or ())}
         self.others = [i for i in range(len(header.names)) if i not in used]
 
@@ -181,7 +187,7 @@ class Columns:
             or find_emotion(word) is not None
         ):
             return self.classes.find_label(word)
-        self.number_seven |= word == "7"
+        self.sevens += word == "7"
         if CLASS_NAME.fullmatch(word) and word.casefold() not in NO_CLASSES:
             return self.classes.find_label(word)
         raise Fault(
@@ -204,11 +210,17 @@ class Columns:
         return usage
 
     def check_numbers(self, name):
-        """Refuse labels that run from 1 to 7, whatever they mean."""
-        if self.number_seven and set(self.labels) == set(range(1, len(EMOTIONS))):
+        """Refuse labels whose numbers are those of another data set.
+
+        A single 7 is an error in its row; where there are more, their order is not the
+        one here, and leaving those rows out would not mend the others.
+        """
+        numbers = "1 to 7" if 0 not in self.labels else "0 to 7"
+        if len(set(self.labels)) >= 6 and self.sevens > len(self.labels) / 100:
             raise InputError(
-                f"{name}: expected labels from 0 to 6, found them from 1 to 7, another "
-                f"order such as RAF-DB's ({RAF_DB}); write the emotions' names instead"
+                f"{name}: expected labels from 0 to 6, found them from {numbers}, "
+                f"another order such as {OTHER_ORDERS[numbers]}; write the emotions' "
+                "names instead"
             )
 
     def make_faces(self, name, unique):
@@ -224,14 +236,8 @@ class Columns:
             print(f"{name}: takes the Usage {words}")
         if unique and "id" in columns:
             check_unique(name, self.ids, self.rows)
-        images = shape_images(self.levels) if self.levels else None
-        if images is not None and images.max() == 1:
-            raise InputError(
-                f"{name}: expected pixels from 0 to 255, found none above 1; multiply "
-                "them by 255 before they are rounded"
-            )
         return Faces(
-            images,
+            shape_images(self.levels) if self.levels else None,
             np.array(self.labels) if "label" in columns else None,
             self.ids if "id" in columns else None,
             self.usages if "usage" in columns else None,
@@ -261,7 +267,8 @@ def parse_pixels(field):
             f"expected {NUM_PIXELS} pixels, found {len(pixels)}",
             f"cut the faces out and resize them to 48x48 = {NUM_PIXELS} pixels",
         )
-    if pixels.min() < 0 or pixels.max() > 255:
+    # Read without its sign a negative number is an enormous one.
+    if pixels.view(np.uint64).max() > 255:
         wrong = pixels[(pixels < 0) | (pixels > 255)][0]
         raise Fault(
             f"expected pixels from 0 to 255, found {wrong}",

@@ -212,7 +212,10 @@ def refuse_header(name, names, needed, what=""):
             "write the names of the columns into a first line"
         )
     found = ",".join(names)
-    found = found if len(found) <= 60 and found.isprintable() else "something else"
+    if len(found) > 60 or not found.isprintable():
+        found = f"{len(names):,} columns from {shorten(names[0], 24)} on"
+    elif len(names) == 1 and "," in found:
+        found = f'"{found}" in quotes, as one column'
     return InputError(
         f"{name}: expected the header {EXPECTED[needed]}, found {found}{what}; "
         "add or fix the first line"

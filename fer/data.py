@@ -7,13 +7,19 @@ Images are always uint8 of shape (n, 48, 48, 1) in [0, 255]; labels are integers
 
 import dataclasses
 import functools
+import itertools
 from pathlib import Path
 
 import numpy as np
 
 from fer.command import InputError
 from fer.faces import EMOTIONS, IMAGE_SIZE, NUM_PIXELS, USAGES, Classes, Faces
-from fer.held_out import compute_fingerprint, count_copies, load_held_out
+from fer.held_out import (
+    compute_fingerprint,
+    count_copies,
+    load_held_out,
+    read_fold,
+)
 from fer.sources import choose_test, choose_training, locate, print_emotions, read
 
 # What others take from here beside the functions below.
@@ -90,6 +96,7 @@ def load_labels(path, faces, ignore=()):
         )
     known = choose_test(path, known)
     rows = find_rows(path, known, faces)
+    print_emotions(known.labels)
     labels, usages = np.full(len(faces.ids), -1), faces.usages
     labels[rows] = known.labels
     if usages is None and known.usages is not None:
@@ -186,8 +193,8 @@ def load_split(train, validation, ignore=()):
 
     Args:
         train: path of the training faces, as for `load_training_faces`.
-        validation: a share in [0, 1) of them, a Usage of the same file out of
-            `USAGES`, or the path of other labelled faces.
+        validation: a share in [0, 1) of them, a fold such as "3/10", a Usage of the
+            same file out of `USAGES`, or the path of other labelled faces.
         ignore: names of classes to leave out.
 
     Raises:
@@ -197,6 +204,10 @@ def load_split(train, validation, ignore=()):
     everything = read(path, classes)
     classes.check_met(path)
     images, labels = choose_training(path, everything)
+    fold = read_fold(validation)
+    if fold is not None:
+        rows = split_fold(images, labels, *fold, SPLIT_SEED)
+        return Split(path, images, labels, *rows)
     if isinstance(validation, str | Path):
         held_out, source = load_held_out(path, everything, validation, ignore)
         copies = count_copies(held_out.images, images)
@@ -216,10 +227,17 @@ def make_targets(labels):
 
 
 def group_copies(images):
-    """Number the distinct images: int64 (n,), equal where the pixels are equal."""
+    """Number the distinct images: int64 (n,), equal where the pixels are equal.
+
+    As `np.unique` does, without its copies of all images.
+    """
     rows = np.ascontiguousarray(images.reshape(len(images), -1))
-    keys = rows.view(np.dtype((np.void, rows.shape[1]))).ravel()
-    return np.unique(keys, return_inverse=True)[1]
+    order = np.argsort(rows.view(np.dtype((np.void, rows.shape[1]))).ravel())
+    neighbours = itertools.pairwise(order)
+    is_new = [(rows[row] != rows[other]).any() for row, other in neighbours]
+    groups = np.zeros(len(rows), dtype=np.int64)
+    groups[order[1:]] = np.cumsum(is_new)
+    return groups
 
 
 def split(images, labels, fraction, seed):
@@ -258,4 +276,34 @@ def split(images, labels, fraction, seed):
             f"every emotion on both sides ({error}); give more faces or --validation 0"
         ) from error
     is_validation = np.isin(groups, held_out)
+    return np.flatnonzero(~is_validation), np.flatnonzero(is_validation)
+
+
+def split_fold(images, labels, number, count, seed):
+    """Split rows as `split` does, so that `count` validation parts cover every row.
+
+    Args:
+        images: uint8 (n, 48, 48, 1).
+        labels: int (n,).
+        number: of the fold to hold out, from 1 to count.
+        count: of folds, at least 2.
+        seed: the same seed gives the same folds.
+
+    Raises:
+        InputError: too few distinct faces to have some of each emotion in every fold.
+    """
+    from sklearn.model_selection import StratifiedKFold
+
+    groups = group_copies(images)
+    distinct, first_rows = np.unique(groups, return_index=True)
+    fewest = np.unique(labels[first_rows], return_counts=True)[1].min()
+    if fewest < count:
+        raise InputError(
+            f"cannot deal out {len(distinct)} distinct faces into {count} folds with "
+            f"every emotion in each: of one there are {fewest}; give more faces or "
+            "fewer folds"
+        )
+    folds = StratifiedKFold(count, shuffle=True, random_state=seed)
+    parts = list(folds.split(distinct, labels[first_rows]))
+    is_validation = np.isin(groups, distinct[parts[number - 1][1]])
     return np.flatnonzero(~is_validation), np.flatnonzero(is_validation)

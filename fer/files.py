@@ -1,6 +1,7 @@
 """Files that are the whole old or the whole new one, and runs that do not collide."""
 
 import contextlib
+import csv
 import glob
 import os
 import tempfile
@@ -37,6 +38,23 @@ def replacing(path):
         raise
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def write_table(path, header, rows):
+    """Write a CSV file, whole or not at all."""
+    with (
+        replacing(path) as temporary,
+        open(
+            # A name of a file need not be proper text.
+            temporary,
+            "w",
+            encoding="utf-8",
+            errors="backslashreplace",
+        ) as file,
+    ):
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(header)
+        writer.writerows(rows)
 
 
 def remove_leftovers(path):

@@ -7,9 +7,6 @@ import numpy as np
 
 from fer import checkpoints
 
-# In float32 whatever the precision: see fer/recipes.py and networks/blocks.py.
-FLOAT32_LAYERS = ("normalization", "probabilities")
-
 
 def load_start(options):
     """The checkpoint of --start-from as the network of a run.
@@ -32,19 +29,9 @@ def load_start(options):
     options.normalization = settings.get("normalization")
 
     def build(normalization=None):
-        model = keras.models.clone_model(trained, clone_function=copy_layer)
-        model.set_weights(trained.get_weights())
-        return model
+        return checkpoints.copy_model(trained, keras.config.dtype_policy().name)
 
     return build
-
-
-def copy_layer(layer):
-    """A new layer like another one, in the precision that a new network has here."""
-    config = layer.get_config()
-    if layer.name not in FLOAT32_LAYERS:
-        config["dtype"] = keras.config.dtype_policy()
-    return type(layer).from_config(config)
 
 
 def keep_held_out(faces, path):

@@ -13,24 +13,14 @@ from fer.command import (
     positive_number,
     seed_number,
 )
+from fer.devices import ONE, find_devices
 from fer.held_out import validation_source
-from fer.paths import TRAIN_FACES
 from fer.recipes import NORMALIZATIONS
-from fer.sources import add_ignore_flag
+from fer.sources import add_train_flags
 
 SCHEDULES = ("cosine", "constant")
 OPTIMIZERS = ("sgd", "adam")
-PRECISIONS = ("auto", "float32", "mixed_bfloat16")
-
-
-def add_train_flag(parser):
-    """The flag by which every script is told its labelled faces."""
-    parser.add_argument(
-        "--train",
-        default=TRAIN_FACES,
-        metavar="PATH",
-        help="labelled faces: a CSV file or a folder (default: %(default)s)",
-    )
+PRECISIONS = ("auto", "float32", "mixed_bfloat16", "mixed_float16")
 
 
 def build_parser(description, name, network_names, recipe):
@@ -48,8 +38,7 @@ def build_parser(description, name, network_names, recipe):
 
     parser = new_parser(description)
     add = parser.add_argument
-    add_train_flag(parser)
-    add_ignore_flag(parser)
+    add_train_flags(parser)
     add(
         "--network",
         default=network_names[0],
@@ -129,16 +118,26 @@ def build_parser(description, name, network_names, recipe):
         "--validation",
         type=validation_source,
         default=0.1,
-        metavar="SHARE|PATH|USAGE",
-        help="faces that choose the best epoch: a share of --train that is held out, "
-        "other labelled faces, or a Usage of the same file such as PublicTest; 0 keeps "
-        "the last epoch of a training on every row (default: %(default)s)",
+        metavar="SHARE|FOLD|USAGE|PATH",
+        help="faces that choose the best epoch: a share of --train that is held out, a "
+        "fold of it such as 1/10, a Usage of the file such as PublicTest, or other "
+        "labelled faces; 0 keeps the last epoch of a training on every row "
+        "(default: %(default)s)",
+    )
+    add(
+        "--devices",
+        type=find_devices,
+        default=ONE,
+        metavar="one|all",
+        help="all shares every batch among the devices that KERAS_BACKEND=jax finds, "
+        "of several processes too, see experiments/machines.md (default: one)",
     )
     add(
         "--precision",
         default="auto",
         choices=PRECISIONS,
-        help="auto takes bfloat16 where the hardware has it (default: %(default)s)",
+        help="auto takes 16 bits where the hardware is fast with them "
+        "(default: %(default)s)",
     )
     add(
         "--seed",

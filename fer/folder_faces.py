@@ -40,12 +40,7 @@ def read_folder(path, classes, unique=False):
     faces = [file for file in files if file.suffix.lower() in suffixes]
     others = [file for file in files if file.suffix.lower() not in suffixes]
     if not faces:
-        tables = [file for file in others if file.suffix.lower() == ".csv"]
-        raise InputError(
-            f"{path}: expected pictures in folders named {', '.join(EMOTIONS)}, found "
-            + (f"none but {list_some(tables)}; give a file" if tables else "none;")
-            + " as data/README.md shows"
-        )
+        raise refuse_empty(path, others)
     folders = find_class_folders(path, faces)
     loose = [file for file in faces if folders and len(file.parts) == 1]
     say_left_out(path, others, loose)
@@ -77,6 +72,19 @@ def list_files(path):
         inside = Path(folder).relative_to(path)
         files += [inside / member for member in members if not is_clutter(member)]
     return sorted(files)
+
+
+def refuse_empty(path, others):
+    """The refusal of a folder without pictures, which may hold tables instead."""
+    has_table = any(file.suffix.lower() == ".csv" for file in others)
+    found = f"only {list_some(others)}" if others else "none"
+    advice = (
+        "give the CSV file" if has_table else "data/README.md shows the folder form"
+    )
+    return InputError(
+        f"{path}: expected pictures in folders named {', '.join(EMOTIONS)}, found "
+        f"{found}; {advice}"
+    )
 
 
 def find_class_folders(path, faces):

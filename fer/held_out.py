@@ -6,6 +6,7 @@ fingerprint, so that every later script finds them again.
 
 import argparse
 import hashlib
+import re
 
 import numpy as np
 
@@ -16,7 +17,9 @@ from fer.sources import choose_test, read
 
 
 def validation_source(text):
-    """An argparse type: a share in [0, 1), a Usage, or the path of faces."""
+    """An argparse type: a share in [0, 1), a fold, a Usage, or the path of faces."""
+    if read_fold(text) is not None:
+        return text
     try:
         float(text)
     except ValueError:
@@ -26,10 +29,19 @@ def validation_source(text):
         if exists:
             return text
         raise argparse.ArgumentTypeError(
-            "expected a share in [0, 1), a file or folder of faces, or a Usage such as "
-            f"PublicTest, found {text!r}"
+            "expected a share in [0, 1), a file or folder of faces, a fold such as "
+            f"1/10, or a Usage such as PublicTest, found {text!r}"
         ) from None
     return fraction(text)
+
+
+def read_fold(validation):
+    """Number and count of a fold such as "3/10", or None where it is none."""
+    match = re.fullmatch(r"(\d{1,3})/(\d{1,3})", str(validation))
+    if match is None:
+        return None
+    number, count = map(int, match.groups())
+    return (number, count) if 1 <= number <= count >= 2 else None
 
 
 def load_held_out(path, everything, validation, ignore):

@@ -1,24 +1,24 @@
-"""Many runs on one machine: some side by side, each in a process of its own.
+"""Many runs, some side by side, each in a process of its own: here or on a cluster.
 
 A process of its own frees all memory, and its seeds and precision are its own. What a
 run prints goes to checkpoints/<name>.log; a run that was stopped is resumed, and one
 that is finished is not made again.
 """
 
+import argparse
 import concurrent.futures
 import dataclasses
+import importlib.util
 import os
+import shutil
 import signal
-import subprocess
 import sys
 
-from rich.live import Live
-from rich.table import Table
-
-from fer import checkpoints, flags
+from fer import checkpoints, flags, job_table
 from fer.command import InputError, positive_integer
+from fer.job_group import Group
 from fer.paths import run_file
-from fer.precision import choose_precision
+from fer.processes import start
 from fer.run import (
     THREADS_VARIABLE,
     count_cores,
@@ -48,17 +48,21 @@ class Job:
     def find_record(self, faces):
         """The record of exactly this run on these faces, or None if it is unfinished.
 
+        Where --precision is "auto", the record may be of any: another machine of a
+        cluster took what is fast there.
+
         Args:
             faces: the Split of all runs.
         """
-        settings = describe_settings(
-            self.build,
-            flags.override(self.recipe, self.options),
-            self.options,
-            faces,
-            choose_precision(self.options.precision)[0],
+        recipe = flags.override(self.recipe, self.options)
+        wanted = self.options.precision
+        precisions = flags.PRECISIONS[1:] if wanted == "auto" else [wanted]
+        settings = describe_settings(self.build, recipe, self.options, faces, wanted)
+        records = (
+            load_finished_record(self.name, {**settings, "precision": precision})
+            for precision in precisions
         )
-        return load_finished_record(self.name, settings)
+        return next(filter(None, records), None)
 
 
 def plan(script, arguments):
@@ -72,24 +76,53 @@ def plan(script, arguments):
     return Job([script.__file__, *arguments, "--resume"], *script.read_flags(arguments))
 
 
-def add_jobs_flag(parser):
-    """The flag by which a script of many runs is told how many to make at a time."""
+def add_jobs_flags(parser):
+    """The flags by which a script of many runs is told where to make them."""
     parser.add_argument(
         "--jobs",
-        type=positive_integer,
+        type=workers,
         default=1,
-        metavar="NUMBER",
-        help="runs at a time, among which the cores are shared out; on two cores two "
-        "runs of one thread each take less time than one after the other (default: "
-        "%(default)s)",
+        metavar="NUMBER|slurm",
+        help="runs at a time, among which the cores are shared out: on two cores two "
+        "runs of one thread each take less time than one after the other; slurm hands "
+        "all to a cluster (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--slurm",
+        default="",
+        metavar="OPTIONS",
+        help="what --jobs slurm asks for, such as 'partition=gpu gpus_per_node=1 "
+        "time=60' with the time in minutes (default: one task of an hour)",
     )
 
 
-def run_all(jobs, num_workers, faces):
-    """Make every run that is not finished, `num_workers` at a time.
+def workers(text):
+    """An argparse type: a number of runs at a time, or slurm where there is one."""
+    if text != "slurm":
+        return positive_integer(text)
+    if shutil.which("sbatch") is None:
+        raise argparse.ArgumentTypeError(
+            "expected Slurm's sbatch on the path, found none; use a login node of a "
+            "cluster, or give a number"
+        )
+    if importlib.util.find_spec("submitit") is None:
+        raise argparse.ArgumentTypeError(
+            "expected the package submitit, found none; install it with pip install "
+            "-r requirements-cluster.txt"
+        )
+    return text
 
-    A signal stops all of them as it would stop one, and a run that fails the others;
-    this process then ends with the exit code, and the same command continues.
+
+def run_all(jobs, options, faces):
+    """Make every run that is not finished.
+
+    A signal stops all of them as it would stop one; this process then ends with the
+    exit code, and the same command continues.
+
+    Args:
+        jobs: list of Job.
+        options: those of `add_jobs_flags`.
+        faces: the Split of all runs.
 
     Returns:
         The records of the runs, in the order of `jobs`.
@@ -99,32 +132,35 @@ def run_all(jobs, num_workers, faces):
     """
     unfinished = [job for job in jobs if job.find_record(faces) is None]
     print(f"{len(jobs) - len(unfinished)} of {len(jobs)} runs are finished", flush=True)
-    if num_workers > count_cores():
-        print(f"warning: {num_workers} jobs share {count_cores()} cores")
-    with (
-        concurrent.futures.ThreadPoolExecutor(num_workers) as pool,
-        Processes(pool, num_workers) as processes,
-    ):
-        futures = [pool.submit(processes.run, job) for job in unfinished]
-        watch(unfinished, futures)
-    processes.check()
+    if options.jobs == "slurm":
+        # Most have no Slurm, and do without the package.
+        from fer import cluster
+
+        group = cluster.Array(unfinished, options.slurm)
+    else:
+        group = Processes(unfinished, options.jobs)
+    with group:
+        job_table.watch([job.name for job in unfinished], group.look)
+    check(unfinished, group)
     return [checkpoints.load_record(run_file(job.name, ".keras")) for job in jobs]
 
 
-class Processes:
-    """The processes of the runs, which a signal or a failure stops together.
+class Processes(Group):
+    """Runs on this machine, some at a time; a failure stops the others.
 
     Args:
-        pool: the executor whose waiting runs are then given up.
+        jobs: list of Job.
         num_workers: runs at a time, which share the cores.
     """
 
-    def __init__(self, pool, num_workers):
-        self.pool = pool
+    def __init__(self, jobs, num_workers):
+        super().__init__()
+        self.jobs, self.num_workers = jobs, num_workers
         self.living = {}
-        self.signal = None
-        self.failure = None
+        self.stopping = None
         self.environment = dict(os.environ)
+        if num_workers > count_cores():
+            print(f"warning: {num_workers} jobs share {count_cores()} cores")
         if num_workers > 1:
             threads = str(max(1, count_cores() // num_workers))
             # PyTorch is told by the other one.
@@ -132,98 +168,71 @@ class Processes:
                 self.environment.setdefault(variable, threads)
 
     def __enter__(self):
-        self.previous = {
-            number: signal.signal(number, self.note)
-            for number in (signal.SIGINT, signal.SIGTERM)
-        }
-        return self
+        self.pool = concurrent.futures.ThreadPoolExecutor(self.num_workers)
+        self.futures = [self.pool.submit(self.run, job) for job in self.jobs]
+        return super().__enter__()
 
-    def __exit__(self, *error):
-        # Before the old handlers are back, every run has ended.
+    def wait(self):
         self.pool.shutdown()
-        for number, handler in self.previous.items():
-            signal.signal(number, handler)
-
-    def note(self, number, frame):
-        """The signal handler: hand it on, so that every run keeps its last epoch."""
-        self.signal = number
-        self.stop(number)
 
     def stop(self, number):
-        """Begin no further run and send a signal to those that are going."""
+        self.stopping = number
         self.pool.shutdown(wait=False, cancel_futures=True)
         for process in list(self.living.values()):
             process.send_signal(number)
 
     def run(self, job):
         """Make one run to its end; called in a thread of the pool."""
-        log = run_file(job.name, ".log")
-        log.parent.mkdir(parents=True, exist_ok=True)
-        with open(log, "ab") as file:
-            process = subprocess.Popen(
-                [sys.executable, *map(str, job.command)],
-                env=self.environment,
-                stdout=file,
-                stderr=subprocess.STDOUT,
-            )
+        process = start(job.command, run_file(job.name, ".log"), self.environment)
         self.living[job.name] = process
-        if self.signal is not None:
+        if self.stopping is not None:
             # It came before there was a process to hand it to.
-            process.send_signal(self.signal)
-        code = process.wait()
+            process.send_signal(self.stopping)
+        self.codes[job.name] = process.wait()
         del self.living[job.name]
-        if code != 0 and self.signal is None and self.failure is None:
-            self.failure = job, code
+        if self.codes[job.name] != 0 and self.stopping is None:
             self.stop(signal.SIGTERM)
 
-    def check(self):
-        """End this process where a signal came or a run failed."""
-        if self.signal is not None:
-            sys.exit(128 + self.signal)
-        if self.failure is not None:
-            job, code = self.failure
-            log = run_file(job.name, ".log")
-            last = read_last_line(log).removeprefix("error: ")
-            if code == 2:
-                raise InputError(last)
-            print(
-                f"error: {job.name} ended with {code}: {last}; {log} has the rest",
-                file=sys.stderr,
-            )
-            # A process that a signal ended reports it as a negative number.
-            sys.exit(code if code > 0 else 128 - code)
+    def look(self):
+        return [
+            self.find_state(job.name, future)
+            for job, future in zip(self.jobs, self.futures, strict=True)
+        ]
+
+    def find_state(self, name, future):
+        """The state of one run."""
+        if future.cancelled():
+            return "not begun"
+        if future.done():
+            # Raises what went wrong outside of the run, such as a full disk.
+            future.result()
+        if name in self.codes:
+            return self.describe_end(name)
+        return "running" if name in self.living else "waiting"
 
 
-def watch(jobs, futures):
-    """Show how far the runs are until all have ended or are given up."""
-    with Live(auto_refresh=False) as live:
-        while going := [future for future in futures if not future.done()]:
-            concurrent.futures.wait(going, timeout=1)
-            live.update(draw_table(jobs, futures), refresh=live.console.is_terminal)
+def check(jobs, group):
+    """End this process where a signal came or a run failed.
 
-
-def draw_table(jobs, futures):
-    """The runs that are going, each with its last line, and how many wait."""
-    states = [
-        "done" if future.done() else "running" if future.running() else "waiting"
-        for future in futures
-    ]
-    table = Table("run", "last line", box=None, caption_justify="left")
-    for job, state in zip(jobs, states, strict=True):
-        if state == "running":
-            table.add_row(job.name, read_last_line(run_file(job.name, ".log")))
-    table.caption = ", ".join(
-        f"{states.count(state)} {state}" for state in ("waiting", "running", "done")
-    )
-    return table
-
-
-def read_last_line(path):
-    """The last line of a run's log; empty where there is none."""
-    try:
-        with open(path, "rb") as file:
-            file.seek(max(0, os.path.getsize(path) - 1000))
-            lines = file.read().decode(errors="replace").splitlines()
-    except FileNotFoundError:
-        return ""
-    return lines[-1] if lines else ""
+    Args:
+        jobs: those that were to be made.
+        group: the Group that made them.
+    """
+    if group.signal is not None:
+        done = sum(code == 0 for code in group.codes.values())
+        print(f"stopped after {done} of {len(jobs)} runs; the same command continues")
+        sys.exit(128 + group.signal)
+    for name, code in group.codes.items():
+        if code == 0:
+            continue
+        log = run_file(name, ".log")
+        lines = job_table.read_last_lines(log)
+        last = lines[-1].removeprefix("error: ") if lines else "it printed nothing"
+        if code == 2:
+            raise InputError(f"{name}: {last}")
+        print(
+            f"error: {name} ended with {code}: {last}; {log} has the rest",
+            file=sys.stderr,
+        )
+        # A process that a signal ended reports it as a negative number.
+        sys.exit(code if code > 0 else 128 - code)

@@ -34,3 +34,14 @@ def find_default_model():
         f"no MODEL named, and neither {DEFAULT_MODELS[0]} nor {DEFAULT_MODELS[1]} "
         "exists; train one with train_cnn.py"
     )
+
+
+def choose_models(models):
+    """The checkpoints named, or the default one; refuses what is not there."""
+    for model in models:
+        if not model.is_file():
+            raise InputError(
+                f"{model}: expected a checkpoint, found no such file; train one with "
+                "train_cnn.py"
+            )
+    return models or [find_default_model()]

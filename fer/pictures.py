@@ -3,6 +3,7 @@
 The one reader of pictures: of folders of faces and of photographs.
 """
 
+import contextlib
 import functools
 import warnings
 
@@ -68,8 +69,8 @@ def load_picture(source, name=None):
         with warnings.catch_warnings(action="ignore"), Image.open(source) as picture:
             check_size(name, picture)
             stored = str([tile.args for tile in picture.tile])
-            upright = turn_upright(picture)
-            return show_on_white(scale_levels(name, upright, picture, stored))
+            turn_upright(picture)
+            return show_on_white(scale_levels(name, picture, stored))
     except InputError:
         raise
     except Image.DecompressionBombError as error:
@@ -98,27 +99,26 @@ def too_large(name, found):
 
 
 def turn_upright(picture):
-    """Turn a picture as its EXIF orientation says, where that can be read."""
+    """Load a picture and turn it as its EXIF orientation says, where that can be read.
+
+    Broken entries are common, and viewers show such a picture as it is stored.
+    """
     picture.load()
-    try:
-        return ImageOps.exif_transpose(picture)
-    except Exception:
-        # Broken entries are common, and viewers show such a picture as it is stored.
-        return picture
+    with contextlib.suppress(Exception):
+        ImageOps.exif_transpose(picture, in_place=True)
 
 
-def scale_levels(name, upright, picture, stored):
-    """Bring a picture of any depth to 8 bits a channel.
+def scale_levels(name, picture, stored):
+    """Bring a loaded picture of any depth to 8 bits a channel.
 
     Args:
         name: what messages call it.
-        upright: the loaded picture, turned.
-        picture: the same as it lies in its file.
-        stored: how the file stores the levels, as text; Pillow forgets it on loading.
+        picture: a Pillow image.
+        stored: how its file stores the levels, as text; Pillow forgets it on loading.
     """
-    mode = upright.mode
+    mode = picture.mode
     if mode.startswith("I;16") or (mode, picture.format) == ("I", "PPM"):
-        levels = np.asarray(upright).astype(np.uint32)
+        levels = np.asarray(picture).astype(np.uint32)
         if "I;12" in stored:
             # The file says that it has 12 bits a pixel.
             levels = levels * 16 + levels // 256
@@ -136,8 +136,8 @@ def scale_levels(name, upright, picture, stored):
         )
     if ";16" in stored or ", 65535)" in stored:
         # Of these Pillow kept the upper of two bytes, or rounded to it.
-        check_peak(name, int(np.asarray(upright.convert("RGB")).max()) * 255)
-    return upright
+        check_peak(name, int(np.asarray(picture.convert("RGB")).max()) * 255)
+    return picture
 
 
 def check_peak(name, peak):

@@ -65,8 +65,12 @@ def open_run(build, recipe, options, faces):
             f"{checkpoint}: expected another file than those that this run learns "
             "from, found one of them, which it would replace; choose another --name"
         )
-    with locked(run_file(options.name, ".lock")):
-        remove_leftovers(run_file(options.name, ".state"))
+    run_devices, lock = options.devices, contextlib.nullcontext()
+    if run_devices.is_first:
+        lock = locked(run_file(options.name, ".lock"))
+    with run_devices.explaining_loss(), lock:
+        if run_devices.is_first:
+            remove_leftovers(run_file(options.name, ".state"))
         yield Run(build, recipe, options, faces)
 
 
@@ -76,22 +80,27 @@ class Run:
     Attributes:
         recipe: a `fer.recipes.Recipe`, flags included.
         precision: the Keras dtype policy to train in.
+        devices: the `fer.devices.Devices` that share the batches.
         history: a dict per finished epoch.
     """
 
     def __init__(self, build, recipe, options, faces):
         self.recipe = recipe
         self.name = options.name
+        self.devices = options.devices
         self.precision, reason = choose_precision(options.precision)
         self.settings = describe_settings(build, recipe, options, faces, self.precision)
-        saved = find_state(self.name, self.settings, recipe, options.resume)
+        self.devices.require_same(self.settings)
+        saved = None
+        if self.devices.is_first:
+            saved = find_state(self.name, self.settings, recipe, options.resume)
+        saved = self.devices.share_state(saved)
         # Not among the settings: they tell how a run was made, not what it computes.
         origin = saved[1].get("origin", {}) if saved else describe_origin()
         if "threads" in origin:
             os.environ[THREADS_VARIABLE] = str(origin["threads"])
-        self.keeper = StateKeeper(
-            run_file(self.name, ".state"), self.settings, origin, recipe, saved
-        )
+        path = run_file(self.name, ".state") if self.devices.is_first else None
+        self.keeper = StateKeeper(path, self.settings, origin, recipe, saved)
         self.was_finished = self.is_finished()
         self.header = {
             "run": f"{self.name} -> {run_file(self.name, '.keras')}",
@@ -107,6 +116,8 @@ class Run:
             "backend": f"Keras {keras.__version__} on {keras.config.backend()}, "
             f"seed {options.seed}",
         }
+        if self.devices.count > 1:
+            self.header["devices"] = str(self.devices)
         self.train = str(faces.path)
 
     @property
@@ -153,8 +164,12 @@ class Run:
 
         The best epoch's weights go into a model in float32, and the accuracy in the
         record is measured on its checkpoint as it was reloaded. Of a run that was
-        published before, only the curves are drawn again.
+        published before, only the curves are drawn again. Of several processes the
+        first does it, and the others have no record.
         """
+        self.devices.end()
+        if not self.devices.is_first:
+            return None
         if self.was_finished:
             record = load_finished_record(self.name, self.settings)
             if record is not None:
@@ -195,6 +210,7 @@ class Run:
             else "last epoch",
             **measure_speed(history, num_faces),
             "versions": read_versions(),
+            **({"devices": self.devices.count} if self.devices.count > 1 else {}),
             **faces.describe(),
         }
 

@@ -53,9 +53,16 @@ def read(path, classes=None, needed="pixels", unique=False):
     """
     path, classes = locate(path), classes or Classes()
     if path.is_dir():
-        return read_folder(path, classes, unique)
-    with open_table(path) as (name, file):
-        return read_csv(name, file, classes, needed, unique)
+        faces = read_folder(path, classes, unique)
+    else:
+        with open_table(path) as (name, file):
+            faces = read_csv(name, file, classes, needed, unique)
+    if faces.images is not None and faces.images.max() == 1:
+        raise InputError(
+            f"{path}: expected pixels from 0 to 255, found none above 1; multiply them "
+            "by 255 before they are rounded"
+        )
+    return faces
 
 
 def choose_training(path, faces):
@@ -114,6 +121,23 @@ def print_emotions(labels):
     """Print the faces per emotion, which shows labels in another order."""
     for line in describe_emotions(labels):
         print(line)
+
+
+def add_train_flags(parser):
+    """The flags by which every script is told its labelled faces."""
+    parser.add_argument(
+        "--train",
+        default=paths.TRAIN_FACES,
+        metavar="PATH",
+        help="labelled faces: a CSV file or a folder (default: %(default)s)",
+    )
+    add_ignore_flag(parser)
+
+
+def list_train_flags(options):
+    """The flags of `add_train_flags` as another script is given them, as texts."""
+    ignore = ["--ignore", *options.ignore] if options.ignore else []
+    return ["--train", str(options.train), *ignore]
 
 
 def add_ignore_flag(parser):

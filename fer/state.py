@@ -27,10 +27,7 @@ def previous_of(path):
 
 def save_state(path, arrays, document):
     """Write a state; the newest one so far becomes the previous one."""
-    buffer = io.BytesIO()
-    text = np.frombuffer(json.dumps(document).encode(), dtype=np.uint8)
-    np.savez(buffer, document=text, **arrays)
-    payload = buffer.getbuffer()
+    payload = pack(arrays, document)
     with replacing(path) as temporary:
         with open(temporary, "wb") as file:
             file.write(hashlib.sha256(payload).digest())
@@ -39,6 +36,21 @@ def save_state(path, arrays, document):
             os.fsync(file.fileno())
         if Path(path).exists():
             os.replace(path, previous_of(path))
+
+
+def pack(arrays, document):
+    """A state as bytes."""
+    buffer = io.BytesIO()
+    text = np.frombuffer(json.dumps(document).encode(), dtype=np.uint8)
+    np.savez(buffer, document=text, **arrays)
+    return buffer.getbuffer()
+
+
+def unpack(payload):
+    """The arrays and the document of the bytes of a state."""
+    with np.load(io.BytesIO(payload), allow_pickle=False) as archive:
+        arrays = {name: archive[name] for name in archive.files}
+    return arrays, json.loads(arrays.pop("document").tobytes())
 
 
 def load_state(path):
@@ -75,6 +87,4 @@ def read_state(file):
     payload = content[DIGEST_BYTES:]
     if hashlib.sha256(payload).digest() != content[:DIGEST_BYTES]:
         raise ValueError("its checksum does not match its content")
-    with np.load(io.BytesIO(payload), allow_pickle=False) as archive:
-        arrays = {name: archive[name] for name in archive.files}
-    return arrays, json.loads(arrays.pop("document").tobytes())
+    return unpack(payload)

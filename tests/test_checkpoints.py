@@ -488,3 +488,42 @@ def test_views_are_the_face_and_small_changes_of_it_each_with_its_mirror():
     # Turned and zoomed faces are others, but all near the first.
     assert len({view.tobytes() for view in views}) == 26
     assert all(np.hypot(row - 20, column - 10) <= 5 for row, column in centers[::2])
+
+
+@pytest.mark.parametrize("precision", ["float32", "mixed_bfloat16"])
+def test_all_models_answer_about_views_that_are_made_once(precision, monkeypatch):
+    monkeypatch.setattr(checkpoints, "choose_precision", lambda _: (precision, ""))
+    made = []
+    make_views = checkpoints.make_views
+    monkeypatch.setattr(
+        checkpoints, "make_views", lambda images: made.append(1) or make_views(images)
+    )
+    models = []
+    for seed in range(2):
+        keras.utils.set_random_seed(seed)
+        models.append(build_tiny())
+    images = np.random.default_rng(0).integers(0, 256, (5, 48, 48, 1), np.uint8)
+    told = []
+    answers = checkpoints.predict_all(models, images, tta=True, advance=told.append)
+    assert len(made) == 1 and told == [5] * 26
+    expected = [checkpoints.predict(model, images, tta=True) for model in models]
+    same = np.array_equal(answers, expected)
+    assert same == (precision == "float32")
+    np.testing.assert_allclose(answers, expected, atol=0.01)
+    assert answers.dtype == "float32"
+    np.testing.assert_array_equal(
+        checkpoints.predict_all(models, images),
+        [checkpoints.predict(model, images) for model in models],
+    )
+
+
+def test_a_copy_in_bfloat16_keeps_pixels_and_probabilities_in_float32():
+    model = build_tiny()
+    copied = checkpoints.copy_model(model, "mixed_bfloat16")
+    policies = {layer.name: layer.dtype_policy.name for layer in copied.layers}
+    assert policies.pop("normalization") == policies.pop("probabilities") == "float32"
+    assert policies.pop("pixels") == "float32"
+    assert set(policies.values()) == {"mixed_bfloat16"}
+    assert {layer.dtype_policy.name for layer in model.layers} == {"float32"}
+    for ours, theirs in zip(model.get_weights(), copied.get_weights(), strict=True):
+        assert ours.tobytes() == theirs.tobytes()

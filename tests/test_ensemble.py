@@ -1,12 +1,14 @@
 """Ensembles: averages of literal probabilities, and the script end to end."""
 
 import json
+import re
 
 import numpy as np
 import pytest
 from conftest import run_script
 
 import train_ensemble
+from fer import checkpoints, data, ensembles
 
 
 def one_hot(*predictions):
@@ -18,7 +20,7 @@ def test_growth_counts_every_choice_of_members():
     probabilities = np.array(
         [one_hot(0, 1, 2, 6), one_hot(0, 1, 6, 3), one_hot(0, 6, 2, 3)]
     )
-    single, pairs, all_three = train_ensemble.compute_growth(probabilities, labels)
+    single, pairs, all_three = ensembles.compute_growth(probabilities, labels)
     np.testing.assert_allclose(single, [0.75, 0.75, 0.75])
     # Of two that disagree the smaller label wins, here always the right one.
     np.testing.assert_allclose(pairs, [1, 1, 1])
@@ -29,7 +31,7 @@ def test_growth_averages_probabilities_and_not_votes():
     labels = np.array([4])
     sure = 0.9 * one_hot(4) + 0.1 * one_hot(5)
     unsure = 0.4 * one_hot(4) + 0.6 * one_hot(5)
-    growth = train_ensemble.compute_growth(np.array([sure, unsure, unsure]), labels)
+    growth = ensembles.compute_growth(np.array([sure, unsure, unsure]), labels)
     np.testing.assert_allclose(growth[0], [1, 0, 0])
     np.testing.assert_allclose(growth[1], [1, 1, 0])
     np.testing.assert_allclose(growth[2], [1])
@@ -37,7 +39,7 @@ def test_growth_averages_probabilities_and_not_votes():
 
 def test_the_table_names_mean_worst_and_best():
     growth = [np.array([0.5, 0.7]), np.array([0.8])]
-    _, one, two = train_ensemble.describe_growth(growth)
+    _, one, two = ensembles.describe_growth(growth)
     assert one.split() == ["1", "2", "0.6000", "0.5000", "0.7000"]
     assert two.split() == ["2", "1", "0.8000", "0.8000", "0.8000"]
 
@@ -80,3 +82,32 @@ def test_two_members_of_two_networks(drawn, tmp_path):
     )
     assert "seed" in changed.stderr.splitlines()[-1]
     assert (tmp_path / "checkpoints/pair_1.keras").stat().st_mtime_ns == written
+
+
+def test_folds_become_flags():
+    options, rest = train_ensemble.build_parser().parse_known_args(
+        ["--folds", "3", "--seed", "5", "--epochs", "2"]
+    )
+    members = [member.options for member in train_ensemble.plan_members(options, rest)]
+    assert [member.validation for member in members] == ["1/3", "2/3", "3/3"]
+    assert [member.normalization for member in members] == [None, "image", None]
+    assert [member.seed for member in members] == [5, 6, 7]
+    assert {(member.keep, member.epochs) for member in members} == {("last", 2)}
+
+
+@pytest.mark.slow
+def test_every_face_is_answered_by_the_network_that_did_not_see_it(drawn, tmp_path):
+    arguments = ["--train", drawn / "train.csv", "--folds", 2, "--epochs", 1]
+    arguments += ["--networks", "small", "--jobs", 2]
+    process = run_script("train_ensemble.py", *arguments, cwd=tmp_path)
+    with np.load(tmp_path / "checkpoints/ensemble_answers.npz") as file:
+        answers = file["probabilities"]
+    faces = data.load_split(drawn / "train.csv", "1/2")
+    for fold, name in (("1/2", "ensemble_1"), ("2/2", "ensemble_2")):
+        rows = data.load_split(drawn / "train.csv", fold).validation_rows
+        model = checkpoints.load_checkpoint(tmp_path / f"checkpoints/{name}.keras")
+        expected = checkpoints.predict(model, faces.images[rows], tta=True)
+        np.testing.assert_allclose(answers[rows], expected, atol=1e-3)
+    right = (answers.argmax(axis=1) == faces.labels).mean()
+    [printed] = re.findall(r"cross-validated accuracy ([\d.]+)", process.stdout)
+    assert float(printed) == pytest.approx(right, abs=0.005)

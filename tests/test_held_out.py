@@ -157,7 +157,36 @@ def test_what_validation_may_be(tmp_path, monkeypatch):
     for text, expected in (
         ("1", r"a share in \[0, 1\), found '1'"),
         ("nan", r"a share in \[0, 1\), found 'nan'"),
-        ("nowhere.csv", r"\[0, 1\), a file or folder of faces, or a Usage such as"),
+        ("nowhere.csv", r"\[0, 1\), a file or folder of faces, a fold such as"),
     ):
         with pytest.raises(argparse.ArgumentTypeError, match=expected):
             held_out.validation_source(text)
+
+
+def test_folds_cover_every_face_once_and_keep_copies_together():
+    images = np.concatenate([IMAGES, IMAGES[:30]])
+    labels = np.concatenate([LABELS, LABELS[:30]])
+    parts = [data.split_fold(images, labels, number, 4, 0) for number in range(1, 5)]
+    held_out = np.concatenate([validation for _, validation in parts])
+    np.testing.assert_array_equal(np.sort(held_out), np.arange(len(images)))
+    for train, validation in parts:
+        np.testing.assert_array_equal(
+            np.sort(np.concatenate([train, validation])), np.arange(len(images))
+        )
+        of_train, of_validation = (
+            data.group_copies(images)[train],
+            set(data.group_copies(images)[validation]),
+        )
+        assert not of_validation & set(of_train)
+        for label in range(7):
+            share = (labels[validation] == label).sum() / (labels == label).sum()
+            assert 0.05 < share < 0.5
+
+
+def test_a_fold_is_named_by_number_and_count(train):
+    assert held_out.validation_source("3/10") == "3/10"
+    assert held_out.read_fold("3/10") == (3, 10)
+    for text in ("0/10", "11/10", "1/1", "3/", "a/b"):
+        assert held_out.read_fold(text) is None
+    with pytest.raises(InputError, match="into 99 folds"):
+        data.load_split(train, "1/99")

@@ -9,13 +9,13 @@ import sys
 import time
 
 import pytest
-from conftest import ROOT
+from conftest import ROOT, run_script
 from tiny_network import build_tiny
 
 import train_cnn
 from experiments import grid
 from experiments.ablations import Cell
-from fer import flags, jobs
+from fer import flags, job_table, jobs
 from fer.command import InputError
 from fer.run import describe_settings
 
@@ -41,6 +41,11 @@ def split(fingerprint):
     return argparse.Namespace(fingerprint=fingerprint, source=None)
 
 
+def on(number):
+    """The flags for so many runs at a time."""
+    return argparse.Namespace(jobs=number, slurm="")
+
+
 def plan(arguments):
     return jobs.plan(train_cnn, arguments)
 
@@ -56,6 +61,9 @@ def test_a_finished_run_is_recognized_by_its_settings(member):
     assert plan(member).find_record(split("other faces")) is None
     for change in (["--seed", "1"], ["--epochs", "3"], ["--name", "other"]):
         assert plan(member + change).find_record(split("abc")) is None, change
+    assert plan([*member, "--precision", "auto"]).find_record(split("abc"))
+    other = [*member, "--precision", "mixed_bfloat16"]
+    assert plan(other).find_record(split("abc")) is None
     assert plan([*member, "--class-weights"]).find_record(split("abc")) is None
     _, recipe, options = train_cnn.read_flags(member)
     assert jobs.Job([], build_tiny, recipe, options).find_record(split("abc")) is None
@@ -68,7 +76,7 @@ def test_a_record_without_its_checkpoint_is_no_finished_run(member, tmp_path):
 
 def test_a_finished_run_starts_no_process(member, monkeypatch, capsys):
     monkeypatch.setattr(subprocess, "Popen", lambda *_, **__: pytest.fail("started"))
-    [record] = jobs.run_all([plan(member)], 1, split("abc"))
+    [record] = jobs.run_all([plan(member)], on(1), split("abc"))
     assert record["settings"]["faces"] == "abc"
     assert "1 of 1 runs are finished" in capsys.readouterr().out
 
@@ -115,14 +123,14 @@ while not other.exists():
     time.sleep(0.01)
 """
     todo = [Script(name, wait + PUBLISH) for name in "abc"]
-    records = jobs.run_all(todo, 2, None)
+    records = jobs.run_all(todo, on(2), None)
     assert [record["name"] for record in records] == ["a", "b", "c"]
     assert {record["threads"] for record in records} == {"3"}
-    assert jobs.read_last_line("checkpoints/a.log") == "epoch 7/7"
+    assert job_table.read_epoch("a")["epoch"] == "7/7"
 
 
 def test_a_single_run_keeps_all_cores(folder):
-    [record] = jobs.run_all([Script("a", PUBLISH)], 1, None)
+    [record] = jobs.run_all([Script("a", PUBLISH)], on(1), None)
     assert record["threads"] is None
 
 
@@ -135,10 +143,10 @@ def test_a_failed_run_stops_the_others(folder, code, error, capsys):
     todo = [Script("slow", long), Script("bad", fail), Script("never", PUBLISH)]
     started = time.monotonic()
     with pytest.raises(error) as stop:
-        jobs.run_all(todo, 2, None)
+        jobs.run_all(todo, on(2), None)
     assert time.monotonic() - started < 30
     if code == 2:
-        assert str(stop.value) == "no such faces"
+        assert str(stop.value) == "bad: no such faces"
     else:
         assert stop.value.code == code
         assert "no such faces" in capsys.readouterr().err
@@ -152,6 +160,13 @@ def test_jobs_are_counted_from_one(capsys):
         parser.parse_args(["--jobs", "0"])
     assert stop.value.code == 2
     assert "argument --jobs: expected a whole number" in capsys.readouterr().err
+
+
+def test_more_jobs_than_cores_are_warned_of(folder, monkeypatch, capsys):
+    monkeypatch.setattr(jobs, "count_cores", lambda: 2)
+    [record] = jobs.run_all([Script("a", PUBLISH)], on(3), None)
+    assert record["threads"] == "1"
+    assert "warning: 3 jobs share 2 cores" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
@@ -170,10 +185,10 @@ time.sleep(60)
     parent = f"""
 import sys
 sys.path.insert(0, {str(ROOT / "tests")!r})
-from test_jobs import Script
+from test_jobs import Script, on
 from fer import command, jobs
 todo = [Script(name, {child!r}) for name in "abc"]
-command.run(lambda: jobs.run_all(todo, 2, None))
+command.run(lambda: jobs.run_all(todo, on(2), None))
 """
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     with subprocess.Popen(
@@ -191,31 +206,66 @@ command.run(lambda: jobs.run_all(todo, 2, None))
     assert not (folder / "checkpoints/c.log").exists()
 
 
-def test_the_table_names_what_runs(folder):
-    (folder / "checkpoints/b.log").write_text("epoch 1/9\rbar\repoch 2/9  3 min left")
-    todo = [Script(name, "") for name in "abcd"]
+LOG = """noise of TensorFlow
+epoch 1/9  accuracy 0.3012  loss 1.7  val_accuracy 0.3912  val_loss 1.6  9 s  72 s left
+epoch 2/9  accuracy 0.4012  loss 1.5  val_accuracy 0.4100  val_loss 1.5  9 s  2 min left
+warning: more noise
+"""
 
-    class Future:
-        def __init__(self, state):
-            self.state = state
 
-        def done(self):
-            return self.state == "done"
-
-        def running(self):
-            return self.state == "running"
-
-    states = ["done", "running", "waiting", "waiting"]
-    table = jobs.draw_table(todo, list(map(Future, states)))
+def test_the_table_tells_how_far_each_run_is(folder):
+    (folder / "checkpoints/b.log").write_text(LOG)
+    (folder / "checkpoints/c.log").write_text(
+        "epoch 3/4  accuracy 0.5  9.0 s  9 s left"
+    )
+    states = ["done", "running", "running", "running", "waiting", "waiting"]
+    table = job_table.draw_table(list("abcdef"), states)
     cells = [list(column.cells) for column in table.columns]
-    assert cells == [["b"], ["epoch 2/9  3 min left"]]
-    assert table.caption == "2 waiting, 1 running, 1 done"
+    assert cells == [
+        ["b", "c", "d"],
+        ["2/9", "3/4", ""],
+        ["0.4100", "", ""],
+        ["2 min", "9 s", ""],
+    ]
+    assert table.title == "runs: 2 waiting, 3 running, 1 done"
+
+
+def test_the_epochs_of_a_real_run_are_found(trained, monkeypatch, drawn):
+    monkeypatch.chdir(trained)
+    arguments = ["--train", drawn / "train.csv", "--epochs", 2, "--network", "small"]
+    output = run_script(
+        "train_cnn.py", *arguments, "--name", "read", cwd=trained
+    ).stdout
+    (trained / "checkpoints/read.log").write_text(output)
+    found = job_table.read_epoch("read")
+    assert found["epoch"] == "2/2" and 0 <= float(found["accuracy"]) <= 1
+    assert found["left"] == "0 s"
+
+
+def test_a_log_has_a_line_for_each_start_and_end(folder, capsys):
+    (folder / "checkpoints/a.log").write_text(LOG)
+    looks = iter(
+        [
+            ["running", "waiting", "waiting"],
+            ["running", "waiting", "waiting"],
+            ["done", "running", "waiting"],
+            ["done", "failed", "not begun"],
+        ]
+    )
+    job_table.watch(list("abc"), lambda: next(looks))
+    assert capsys.readouterr().out.splitlines() == [
+        "running   a",
+        "done      a  epoch 2/9  val_accuracy 0.4100  0.0 min",
+        "running   b",
+        "failed    b  epoch none  0.0 min",
+        "not begun c",
+    ]
 
 
 def test_cells_are_trained_seed_by_seed_and_then_measured(folder, monkeypatch):
     done = []
 
-    def run_all(planned, num_workers, faces):
+    def run_all(planned, options, faces):
         done.extend(planned)
         for name in planned:
             loss = f"epoch,loss\n1,{name[-1]}\n"

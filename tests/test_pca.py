@@ -8,10 +8,9 @@ from conftest import run_script
 from PIL import Image
 
 import plot_pca
-from fer import data
+from fer import component_figures, data
 from fer import principal_components as pca
 from fer.command import InputError
-from fer.figures import components
 
 EXERCISE = np.array(
     [
@@ -127,7 +126,7 @@ def test_faces_are_analyzed(points):
 
 def test_what_the_figure_shows(points, drawn_figures):
     found = pca.analyze(*points)
-    components.plot_components(found, points[0][:3], "pca.png")
+    component_figures.plot_components(found, points[0][:3], "pca.png")
     figure = drawn_figures.pop()[1]
     panels = figure.axes
     assert len(panels) == 16 + 6 * 3 + 3
@@ -140,7 +139,7 @@ def test_what_the_figure_shows(points, drawn_figures):
     )
     assert first.get_title() == f"1: {found.explained[0]:.1%}"
     rows = np.reshape(panels[16:34], (6, 3))
-    names = [*(f"k = {k}" for k in components.NUM_COMPONENTS), "the face"]
+    names = [*(f"k = {k}" for k in component_figures.NUM_COMPONENTS), "the face"]
     assert [row[0].get_ylabel() for row in rows] == names
     np.testing.assert_allclose(
         rows[1, 2].images[0].get_array().ravel(),
@@ -161,7 +160,8 @@ def test_the_script_end_to_end(drawn, tmp_path):
     )
     Image.open(tmp_path / "plots/pca.png").verify()
     lines = process.stdout.splitlines()
-    assert lines[0].startswith("420 faces") and lines[-1] == "wrote plots/pca.png"
+    assert f"420 faces from {drawn / 'train.csv'}: computing components" in lines
+    assert lines[-1] == "wrote plots/pca.png"
     images, labels = data.load_training_faces(drawn / "train.csv")
     found = pca.analyze(images.reshape(420, -1), labels)
     row = next(line.split() for line in lines if line.split()[0] == "20")

@@ -482,6 +482,16 @@ REFUSED = {
         write_csv("label,feature", LABELS, ["7 " * 4096] * 8),
         "expected 2304 pixels, found 4096, and faults in 8 of 8 rows; cut the faces",
     ),
+    "every row in quotes": (
+        "\n".join(f'"{row}"' for row in PLAIN.splitlines()),
+        'found "label,feature" in quotes, as one column',
+    ),
+    "columns of pixels by row and column": (
+        write_csv(
+            "label," + ",".join(f"p{n // 48}_{n % 48}" for n in NUMBERS), LABELS, SINGLE
+        ),
+        "found 2,305 columns from 'label' on",
+    ),
     "2,303 columns": (
         write_csv("label," + name_pixels("p{}").rsplit(",", 1)[0], LABELS, SINGLE),
         "expected the header label,feature",
@@ -502,6 +512,10 @@ REFUSED = {
         write_csv("label,feature", [1, 2, 3, 4, 5, 6, 7, 1], TEXTS),
         "expected labels from 0 to 6, found them from 1 to 7, another order such as "
         "RAF-DB's (1 surprise, 2 fear",
+    ),
+    "labels from 0 to 7": (
+        write_csv("label,feature", range(8), TEXTS),
+        "found them from 0 to 7, another order such as AffectNet's (0 neutral, 1 happy",
     ),
     "three rows with faults": (
         write_csv("label,feature", LABELS, FLAWED),
@@ -573,12 +587,37 @@ def test_folders_that_are_refused_say_why(tmp_path):
         (data.load_training_faces, outer, f"such as {outer}/test"),
         (data.load_test_faces, outer, "found test, train; give the folder that holds"),
         (data.load_training_faces, other, "found freude, wut"),
-        (data.load_training_faces, tables, "found none but train.csv; give a file"),
+        (data.load_training_faces, tables, "found only train.csv; give the CSV file"),
     ):
         with pytest.raises(InputError) as refusal:
             load(folder)
         assert expected in str(refusal.value)
     assert data.load_test_faces(other).ids == ["freude/a.png", "wut/b.png"]
+
+
+@pytest.mark.parametrize("kind", ["PNG", "BMP", "PPM", "WEBP", "TGA"])
+def test_a_picture_is_no_table(kind, tmp_path):
+    suffix = {"PPM": "pgm"}.get(kind, kind.lower())
+    path = put(tmp_path, draw_picture(0, kind), f"face.{suffix}")
+    for load in (data.load_training_faces, data.load_test_faces):
+        with pytest.raises(
+            InputError, match="found a .*pict.*; give the folder of its"
+        ):
+            load(path)
+
+
+def test_pictures_of_a_phone_alone(tmp_path):
+    put(tmp_path, b"\0\0\0\x20ftypheic", "im1.heic")
+    with pytest.raises(InputError, match=r"found only im1\.heic; data/README\.md"):
+        data.load_test_faces(tmp_path)
+
+
+def test_pictures_of_0_and_1_are_refused(tmp_path):
+    for name in ("happy/a.png", "sad/b.png"):
+        (tmp_path / name).parent.mkdir()
+        Image.fromarray(LEVELS[0].reshape(48, 48) % 2).save(tmp_path / name)
+    with pytest.raises(InputError, match="from 0 to 255, found none above 1; multiply"):
+        data.load_training_faces(tmp_path)
 
 
 def test_one_damaged_picture_does_not_hide_the_next(tmp_path):

@@ -21,8 +21,6 @@ LINE_STYLES = ("-", "--", "-.", ":", (0, (8, 2, 1, 2, 1, 2)))
 MARKERS = "osD^vP"
 # 150 dots per inch stay sharp in print at the figures' sizes of 5 to 10 inches.
 DPI = 150
-# What a figure counts where no face is known to be new to the model.
-ALL_FACES = "all faces, also those trained on"
 SUFFIXES = (".png", ".pdf", ".svg")
 
 
@@ -171,31 +169,35 @@ def plot_confusions(confusions, title, path):
         layout="constrained",
         squeeze=False,
     )
-    ticks = range(len(EMOTIONS))
     for panel, (name, counts) in zip(panels[0], confusions.items(), strict=True):
-        shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
-        image = panel.imshow(shares, cmap="Blues", vmin=0, vmax=1)
-        for (true, given), share in np.ndenumerate(shares):
-            text = f"{100 * share:.0f} %\n{counts[true, given]:,}"
-            panel.text(
-                given,
-                true,
-                # Of an emotion without faces no share is known.
-                text if counts[true].any() else "–",
-                color="white" if share > 0.6 else "black",
-                fontsize=8,
-                ha="center",
-                va="center",
-            )
-        panel.set_xticks(
-            ticks, EMOTIONS, rotation=45, ha="right", rotation_mode="anchor"
-        )
-        panel.set_yticks(ticks, EMOTIONS)
+        image = draw_confusion(panel, counts)
         panel.set(title=name, xlabel="emotion given by the model")
     panels[0, 0].set_ylabel("true emotion")
     figure.colorbar(image, ax=panels, label="share of the true emotion", shrink=0.8)
     figure.suptitle(title)
     save_figure(figure, path)
+
+
+def draw_confusion(panel, counts):
+    """Draw one confusion matrix; returns its image, for the colour bar."""
+    shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
+    image = panel.imshow(shares, cmap="Blues", vmin=0, vmax=1)
+    for (true, given), share in np.ndenumerate(shares):
+        text = f"{100 * share:.0f} %\n{counts[true, given]:,}"
+        panel.text(
+            given,
+            true,
+            # Of an emotion without faces no share is known.
+            text if counts[true].any() else "–",
+            color="white" if share > 0.6 else "black",
+            fontsize=8,
+            ha="center",
+            va="center",
+        )
+    ticks = range(len(EMOTIONS))
+    panel.set_xticks(ticks, EMOTIONS, rotation=45, ha="right", rotation_mode="anchor")
+    panel.set_yticks(ticks, EMOTIONS)
+    return image
 
 
 def plot_calibration(calibration, title, path):

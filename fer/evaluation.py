@@ -1,0 +1,111 @@
+"""The faces that checkpoints are measured on: held out from training, or of a test."""
+
+import sys
+from typing import NamedTuple
+
+import numpy as np
+
+from fer import checkpoints, data, sources
+from fer.command import InputError
+from fer.faces import USAGES
+from fer.held_out import load_recorded_faces
+
+
+class Evaluation(NamedTuple):
+    """Labelled faces, and which of them to measure on.
+
+    Attributes:
+        source: where they come from, for messages.
+        images: uint8 (n, 48, 48, 1).
+        labels: int (n,) in 0..6.
+        rows: sorted int array.
+        kind: what the faces of these rows are, in a few words.
+    """
+
+    source: str
+    images: np.ndarray
+    labels: np.ndarray
+    rows: np.ndarray
+    kind: str
+
+
+def add_flags(parser):
+    """The flags by which a script is told the faces to measure on."""
+    sources.add_train_flags(parser)
+    parser.add_argument(
+        "--test",
+        metavar="PATH",
+        help="labelled test faces to take instead of those of --train that were held "
+        "out of training",
+    )
+    parser.add_argument(
+        "--labels",
+        metavar="PATH",
+        help="labels of the faces of --test, where these bring none",
+    )
+    parser.add_argument(
+        "--usage", choices=USAGES[1:], help="of --test only the faces of this Usage"
+    )
+
+
+def load(options, models):
+    """Load the faces that the flags of `add_flags` name.
+
+    Args:
+        options: of the script.
+        models: paths of the checkpoints.
+
+    Returns:
+        An Evaluation. Where the records of the models know of no faces held out, it
+        holds all of --train, with a warning.
+    """
+    if options.test:
+        return load_test(options)
+    if options.labels or options.usage:
+        raise InputError(
+            "--labels and --usage: expected --test beside them, found none"
+        )
+    source = find_recorded_source(models)
+    if source is not None:
+        faces = load_recorded_faces(source)
+        rows = np.arange(len(faces.images))
+        where = source["path"]
+        return Evaluation(where, faces.images, faces.labels, rows, "validation faces")
+    images, labels = data.load_training_faces(options.train, options.ignore)
+    rows, reason = checkpoints.find_held_out_rows(models, images, labels)
+    kind = "validation faces"
+    if reason:
+        kind = "faces, also those trained on"
+        print(f"warning: {reason}: all {kind}", file=sys.stderr)
+    return Evaluation(options.train, images, labels, rows, kind)
+
+
+def load_test(options):
+    """The labelled test faces that the flags name."""
+    faces = data.load_test_faces(options.test, options.ignore)
+    if options.labels:
+        faces = data.load_labels(options.labels, faces, options.ignore)
+    if faces.labels is None:
+        raise InputError(
+            f"{options.test}: expected labelled faces, found none with a label; name "
+            "their labels with --labels"
+        )
+    known = faces.labels >= 0
+    if options.usage:
+        usages = faces.usages or [None] * len(known)
+        known &= np.array([usage == options.usage for usage in usages])
+    if not known.any():
+        raise InputError(
+            f"{options.test}: expected labelled faces of Usage {options.usage}, found "
+            "none; leave --usage out"
+        )
+    rows = np.flatnonzero(known)
+    kind = f"test faces ({options.usage})" if options.usage else "test faces"
+    return Evaluation(options.test, faces.images, faces.labels, rows, kind)
+
+
+def find_recorded_source(models):
+    """What the records say of validation faces from elsewhere; None if they differ."""
+    records = [checkpoints.load_record(path) or {} for path in models]
+    sources = [record.get("validation_faces") for record in records]
+    return sources[0] if all(source == sources[0] for source in sources) else None

@@ -1,0 +1,119 @@
+"""Films: one picture every so many seconds, and the emotions over time.
+
+Needs requirements-photos.txt.
+"""
+
+import time
+
+import numpy as np
+
+from fer import face_table, recognition
+from fer.command import InputError
+from fer.faces import EMOTIONS
+
+try:
+    import cv2
+except ImportError as error:
+    raise recognition.explain_missing(error) from error
+
+# Seconds from one word on a long film to the next.
+INTERVAL = 10
+
+
+def read_moments(path, every):
+    """Yield (second, uint8 RGB picture) of a film, the first and then `every` seconds.
+
+    Raises:
+        InputError: the film cannot be opened, or not one picture of it be read.
+    """
+    # Only its decoder of films: others would take a name for a pattern or a camera.
+    film = cv2.VideoCapture(str(path), cv2.CAP_FFMPEG)
+    following = 0.0
+    while film.grab():
+        second = film.get(cv2.CAP_PROP_POS_MSEC) / 1000
+        if second + 1e-6 < following:
+            continue
+        is_read, picture = film.retrieve()
+        if is_read:
+            yield second, cv2.cvtColor(picture, cv2.COLOR_BGR2RGB)
+            following = (second // every + 1) * every
+    film.release()
+    if following == 0:
+        raise InputError(
+            f"{path}: expected a film, found a file that OpenCV cannot read; save it "
+            "as MP4 with H.264"
+        )
+
+
+def recognize(recognizer, path, every):
+    """Recognize the faces of a film, and say now and then how far that is.
+
+    Args:
+        recognizer: fer.recognition.Recognizer.
+        path: of the film.
+        every: seconds from one picture to the next.
+
+    Returns:
+        rows: n lists, as of fer.face_table.list_rows.
+        seconds: float (n,), when each of the faces was seen.
+        probabilities: float (n, 7), NaN where a face is too small.
+
+    Raises:
+        InputError: the film cannot be read.
+    """
+    rows, seconds, answers, shown = [], [], [], time.monotonic()
+    for second, picture in read_moments(path, every):
+        cuts, probabilities = recognizer.recognize(picture)
+        rows += face_table.list_rows(path, second, cuts, probabilities)
+        seconds += [second] * len(probabilities)
+        answers.append(probabilities)
+        if time.monotonic() - shown > INTERVAL:
+            shown = time.monotonic()
+            print(f"{path}: {second:,.0f} s so far, {len(rows):,} faces", flush=True)
+    return rows, np.array(seconds), np.concatenate(answers)
+
+
+def compute_means(seconds, probabilities):
+    """Average the faces of each moment.
+
+    Args:
+        seconds: float (n,), of each face.
+        probabilities: float (n, 7); NaN of a face that is too small counts nowhere.
+
+    Returns:
+        moments: float (m,), sorted, those with a face.
+        means: float (m, 7).
+    """
+    readable = np.isfinite(probabilities[:, 0])
+    moments, rows = np.unique(seconds[readable], return_inverse=True)
+    sums = np.zeros((len(moments), len(EMOTIONS)))
+    np.add.at(sums, rows, probabilities[readable])
+    return moments, sums / np.bincount(rows, minlength=len(moments))[:, None]
+
+
+def plot_moments(moments, means, every, title, path):
+    """Stack the mean probabilities of each moment, with a gap where no face was.
+
+    Args:
+        moments: float (m,), in seconds.
+        means: float (m, 7).
+        every: width of a bar in seconds.
+        title: of the figure.
+        path: of the PNG.
+    """
+    import matplotlib.pyplot as plt
+
+    from fer import figures
+
+    figure, panel = plt.subplots(figsize=(9, 4), layout="constrained")
+    bottom = np.zeros(len(moments))
+    for emotion, means_of_emotion in zip(EMOTIONS, means.T, strict=True):
+        panel.bar(moments, means_of_emotion, every, bottom, align="edge", label=emotion)
+        bottom += means_of_emotion
+    panel.set(xlabel="second", ylabel="mean probability", ylim=(0, 1), title=title)
+    # In the order in which they are stacked.
+    handles, labels = panel.get_legend_handles_labels()
+    panel.legend(
+        handles[::-1], labels[::-1], loc="center left", bbox_to_anchor=(1, 0.5)
+    )
+    figures.save_figure(figure, path)

@@ -1,0 +1,62 @@
+"""The line of progress: what it says on a terminal and in a log."""
+
+import dataclasses
+import types
+
+import pytest
+from tiny_network import RECIPE
+
+from fer import callbacks
+
+
+@pytest.fixture
+def progress(monkeypatch):
+    """The Progress of a run of 4 epochs of 10 batches, one of which was resumed."""
+    clock = types.SimpleNamespace(now=100.0)
+    monkeypatch.setattr(callbacks.time, "perf_counter", lambda: clock.now)
+    row = {"epoch": 1, "accuracy": 0.25, "loss": 1.5, "seconds": 20.0}
+    row |= {"val_accuracy": 0.5, "val_loss": 1.25}
+    keeper = types.SimpleNamespace(
+        recipe=dataclasses.replace(RECIPE, epochs=4),
+        faces=types.SimpleNamespace(num_batches=10),
+        history=[row],
+    )
+    progress = callbacks.Progress(keeper)
+    progress.clock = clock
+    progress.on_train_begin()
+    return progress
+
+
+def run_batches(progress, count, seconds):
+    for batch in range(count):
+        progress.clock.now += seconds
+        progress.on_train_batch_end(batch % 10, {"accuracy": 0.125})
+
+
+def test_a_terminal_shows_a_bar_and_the_time_left(progress, capsys):
+    progress.on_terminal = True
+    run_batches(progress, 5, seconds=2)
+    line = capsys.readouterr().out.split("\r")[-1]
+    # 25 of 30 batches are left.
+    assert line.startswith("epoch 2/4 [##########..........] accuracy 0.125  50 s left")
+    assert len(line) == 79
+    run_batches(progress, 5, seconds=20)
+    assert "4 min left" in capsys.readouterr().out.split("\r")[-1]
+
+
+def test_a_log_has_a_line_an_epoch(progress, capsys):
+    progress.on_terminal = False
+    run_batches(progress, 10, seconds=2)
+    progress.on_epoch_end(1)
+    assert capsys.readouterr().out == (
+        "epoch 1/4  accuracy 0.2500  loss 1.5000  val_accuracy 0.5000  "
+        "val_loss 1.2500  20.0 s  40 s left\n"
+    )
+
+
+def test_a_run_without_validation_says_nothing_of_it(progress, capsys):
+    progress.on_terminal = False
+    progress.keeper.history[-1]["val_accuracy"] = None
+    run_batches(progress, 1, seconds=1)
+    progress.on_epoch_end(1)
+    assert "val" not in capsys.readouterr().out

@@ -1,0 +1,171 @@
+"""How scripts end: as processes of their own, under runpy and in a notebook."""
+
+import json
+import subprocess
+import sys
+import textwrap
+import time
+
+import pytest
+from conftest import ROOT
+
+# Runs a script as a notebook does, tells how it ended and which threads are left.
+HOST = """
+import json, runpy, signal, sys, threading, time
+sys.path.insert(0, {root!r})
+sys.argv = {arguments!r}
+try:
+    runpy.run_path(sys.argv[0], run_name="__main__")
+    code = "returned"
+except SystemExit as stop:
+    code = stop.code
+stop_by = time.monotonic() + 10
+while len(threading.enumerate()) > 1 and time.monotonic() < stop_by:
+    time.sleep(0.1)
+names = [thread.name for thread in threading.enumerate()]
+print(json.dumps([code, names]))
+"""
+
+
+def run_in_host(arguments, cwd):
+    """The exit code that a host saw, the threads that were left, and stderr."""
+    arguments = [str(ROOT / arguments[0]), *map(str, arguments[1:])]
+    program = HOST.format(root=str(ROOT), arguments=arguments)
+    process = subprocess.run(
+        [sys.executable, "-c", program], cwd=cwd, capture_output=True, text=True
+    )
+    assert process.returncode == 0, process.stderr
+    return *json.loads(process.stdout.splitlines()[-1]), process.stderr
+
+
+def write_script(folder, body):
+    """A script of the project with a `main` of its own."""
+    script = folder / "script.py"
+    script.write_text(
+        f"import sys\nsys.path.insert(0, {str(ROOT)!r})\n"
+        "from fer import command\n"
+        f"def main():\n{textwrap.indent(body, '    ')}\n"
+        "if __name__ == '__main__':\n    command.run(main)\n"
+    )
+    return script
+
+
+ENDS = [
+    ("raise command.InputError('too short')", 2, "error: too short"),
+    ("open('nowhere.csv')", 2, "error: nowhere.csv: No such file or directory"),
+    ("raise KeyboardInterrupt", 130, None),
+    ("sys.exit(143)", 143, None),
+]
+
+
+@pytest.mark.parametrize(("body", "code", "line"), ENDS)
+def test_a_script_ends_alike_with_and_without_a_process_of_its_own(
+    tmp_path, body, code, line
+):
+    script = write_script(tmp_path, body)
+    for command in (
+        [sys.executable, script],
+        [sys.executable, "-m", "script"],
+    ):
+        process = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
+        assert process.returncode == code
+        assert process.stderr.splitlines() == ([line] if line else [])
+    assert run_in_host([script], tmp_path)[0] == code
+
+
+def test_a_process_of_its_own_does_not_wait_for_threads(tmp_path):
+    body = (
+        "import threading, time\n"
+        "threading.Thread(target=time.sleep, args=(60,)).start()\n"
+        "raise command.InputError('over')"
+    )
+    script = write_script(tmp_path, body)
+    started = time.monotonic()
+    process = subprocess.run([sys.executable, script], capture_output=True, text=True)
+    assert process.returncode == 2 and process.stderr == "error: over\n"
+    assert time.monotonic() - started < 30
+
+
+def test_help_and_mistakes_leave_the_host_alive(tmp_path):
+    assert run_in_host(["predict.py", "--help"], tmp_path)[0] == 0
+    code, _, stderr = run_in_host(["predict.py", "--depth"], tmp_path)
+    assert code == 2 and stderr.splitlines()[-1].startswith("error: unrecognized")
+
+
+def test_what_a_script_does_not_expect_keeps_its_traceback(tmp_path):
+    script = write_script(tmp_path, "1 / 0")
+    process = subprocess.run([sys.executable, script], capture_output=True, text=True)
+    assert process.returncode == 1
+    assert process.stderr.splitlines()[-1] == "ZeroDivisionError: division by zero"
+
+
+def test_a_training_that_is_stopped_leaves_no_threads_in_its_host(tmp_path, drawn):
+    """By SIGTERM within an epoch, when Keras' threads are at work on batches ahead."""
+    script = tmp_path / "stopped.py"
+    script.write_text(
+        f"import sys\nsys.path.insert(0, {str(ROOT)!r})\n"
+        "import os, signal\n"
+        "from fer.augmentation import AugmentedFaces\n"
+        "make_batch = AugmentedFaces.__getitem__\n"
+        "def stop(self, index):\n"
+        "    if self.epoch == 1 and index == 9:\n"
+        "        os.kill(os.getpid(), signal.SIGTERM)\n"
+        "    return make_batch(self, index)\n"
+        "AugmentedFaces.__getitem__ = stop\n"
+        f"sys.argv[0] = {str(ROOT / 'train_cnn.py')!r}\n"
+        "exec(compile(open(sys.argv[0]).read(), sys.argv[0], 'exec'))\n"
+    )
+    arguments = ["--train", drawn / "train.csv", "--network", "small"]
+    code, threads, stderr = run_in_host(
+        [script, *arguments, "--batch-size", 16], tmp_path
+    )
+    assert (code, threads) == (143, ["MainThread"]), stderr
+
+
+# What the notebook's "stop" button does, in the second epoch.
+SIGINT_ONCE_THERE_IS_A_STATE = """
+import os, pathlib, signal, threading, time
+def interrupt():
+    while not pathlib.Path("checkpoints/cnn.state").exists():
+        time.sleep(0.1)
+    os.kill(os.getpid(), signal.SIGINT)
+"""
+
+
+@pytest.mark.slow
+def test_a_notebook_survives_its_scripts(tmp_path, drawn):
+    """With a real kernel: help, mistakes, and a training that is interrupted."""
+    from jupyter_client.manager import start_new_kernel
+
+    manager, client = start_new_kernel(cwd=str(tmp_path))
+    printed = []
+
+    def note(message):
+        content = message["content"]
+        printed.append(content.get("text") or content.get("evalue") or "")
+
+    def run(cell):
+        printed.clear()
+        client.execute_interactive(cell, timeout=300, output_hook=note)
+        return "".join(printed)
+
+    try:
+        train = f"%run {ROOT}/train_cnn.py --train {drawn}/train.csv --network small"
+        run(SIGINT_ONCE_THERE_IS_A_STATE + "kept = 7")
+        assert "--learning-rate" in run(f"%run {ROOT}/train_cnn.py --help")
+        assert "error: unrecognized arguments: --depth" in run(train + " --depth 3")
+        assert "nowhere.csv: expected" in run(
+            f"%run {ROOT}/predict.py --test nowhere.csv"
+        )
+        # Ctrl-C in the first epochs.
+        run("import _thread, threading, signal, os")
+        run("threading.Timer(20, os.kill, (os.getpid(), signal.SIGINT)).start()")
+        output = run(train + " --epochs 1000 --batch-size 8")
+        assert "stopped after epoch" in output and "130" in output
+        time.sleep(5)
+        names = run("print([thread.name for thread in threading.enumerate()])")
+        assert "Worker_" not in names and "pool" not in names.lower()
+        assert run("print(kept)") == "7\n"
+    finally:
+        client.stop_channels()
+        manager.shutdown_kernel(now=True)
