@@ -9,11 +9,10 @@ import numpy as np
 import plot_filters
 import plot_pca
 import plot_saliency
-from fer import checkpoints, filters, gradients, saliency
+from fer import checkpoints, component_figures, filters, gradients, saliency, sheets
 from fer import principal_components as pca
 from fer.command import InputError
 from fer.data import EMOTIONS
-from fer.figures import components, sheets
 from fer.progress import Progress
 from fer.report.measure import compare, take
 from fer.report.page import Missing
@@ -131,14 +130,14 @@ def analyze_faces(faces):
     found = pca.analyze(images.reshape(len(images), -1), labels)
     rows = [
         {
-            "share": take("fer/figures/components.py", "EXPLAINED_SHARES", share),
+            "share": take("fer/component_figures.py", "EXPLAINED_SHARES", share),
             "count": take(
                 path,
                 f"components that explain {share}",
                 pca.count_components(found.explained, share),
             ),
         }
-        for share in components.EXPLAINED_SHARES
+        for share in component_figures.EXPLAINED_SHARES
     ]
     emotions = [
         take(path, f"share of emotion in component {number}", share)
@@ -154,7 +153,7 @@ def analyze_faces(faces):
 
 def plot_components(found, path):
     """Draw principal components, and drawn faces rebuilt from them."""
-    components.plot_components(found, plot_pca.load_faces_to_rebuild(None), path)
+    component_figures.plot_components(found, plot_pca.load_faces_to_rebuild(None), path)
 
 
 def describe_looks(run, ask, shown, pictures):

@@ -4,8 +4,8 @@ import re
 
 import train_ensemble
 from experiments.ablations import INGREDIENTS, MAIN, Cell
-from fer import paths
-from fer.report import answers
+from fer import ensembles, paths
+from fer.report.answers import average, compare_accuracy, describe_accuracy
 from fer.report.measure import compare, derive
 from fer.report.page import Missing
 from fer.report.runs import load_runs
@@ -159,7 +159,8 @@ def describe_ensemble(runs, ask, pictures):
 
     Returns:
         Dict of names, rows (dicts of members, choices, mean, worst and best), gain (a
-        Difference to the best member), best (its name) and picture, or a Missing.
+        Difference to the best member) and picture; of apart (rows of name, accuracy,
+        error and count) where they did not hold out the same faces; or a Missing.
     """
     members = find_members(runs)[: train_ensemble.MOST_MEMBERS]
     if len(members) < 2:
@@ -169,19 +170,22 @@ def describe_ensemble(runs, ask, pictures):
     if missing:
         return missing[0]
     if len({one.identity for one in found}) > 1:
-        return Missing("The members did not hold out the same faces.")
+        # The folds of --folds, say: nobody may be asked about faces that it has seen.
+        return {
+            "apart": [{"name": one.name, **describe_accuracy(one)} for one in found]
+        }
     labels = found[0].labels
-    whole = answers.average(found)
-    growth = train_ensemble.compute_growth([one.probabilities for one in found], labels)
+    whole = average(found)
+    growth = ensembles.compute_growth([one.probabilities for one in found], labels)
     best = max(found, key=lambda one: one.is_right.sum())
-    gain = answers.compare_accuracy(whole, best)
+    gain = compare_accuracy(whole, best)
     title = f"{len(labels):,} validation faces"
     return {
+        "apart": None,
         "names": [one.name for one in found],
         "rows": list(describe_growth(whole, growth)),
-        "best": best.name,
         "gain": gain._replace(first="the average", second=f"{best.name} alone"),
-        "picture": pictures.draw(train_ensemble.plot_growth, growth, title),
+        "picture": pictures.draw(ensembles.plot_growth, growth, title),
     }
 
 
@@ -190,7 +194,7 @@ def describe_growth(whole, growth):
 
     Args:
         whole: the Answers of the average of all.
-        growth: as `train_ensemble.compute_growth` returns it.
+        growth: as `ensembles.compute_growth` returns it.
     """
     for number, accuracies in enumerate(growth, start=1):
         values = {
