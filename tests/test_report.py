@@ -124,6 +124,7 @@ def write_run(folder, name, model, faces, **record):
             "faces": data.compute_fingerprint(images, labels),
             "epochs": 3,
             "optimizer": "sgd",
+            "patience": None,
         },
         "versions": {
             "python": "3.12",
@@ -383,8 +384,11 @@ def test_every_measure_agrees_with_its_source(made, page):
         seen[keys[0].split(": ")[0]] += 1
         if isinstance(found, tuple):
             assert float(attributes["value"]) in found
-        elif isinstance(found, str | bool):
-            assert attributes["value"] == str(found) == text
+        elif isinstance(found, bool):
+            assert attributes["value"] == str(found)
+            assert text == ("yes" if found else "no")
+        elif isinstance(found, str):
+            assert attributes["value"] == found == text
         elif keys[0].endswith(".side"):
             assert text.startswith(f"{found} = ")
         elif "·" in text:
@@ -409,6 +413,20 @@ def test_every_measure_agrees_with_its_source(made, page):
         "data/train.csv",
     ):
         assert seen[file] > 1, file
+
+
+def test_sentences_hold_the_number_that_they_speak_of(made, page):
+    sources = Sources(made)
+    words = page.words.replace("\N{NO-BREAK SPACE}", " ")
+    error, right, sure = (
+        sources.find(f"checkpoints/cnn.keras on data/train.csv: {key}")
+        for key in ("calibration error", "validation accuracy", "mean confidence")
+    )
+    assert f"Its expected calibration error is {error:.3f}." in words
+    assert f"{100 * sure:.1f} % on average, and {100 * right:.1f} % are right" in words
+    parameters = sources.find("checkpoints/dnn.keras: parameters")
+    assert f"{parameters:,} parameters, of which" in words
+    assert "flip 58.6 % ± 0.3 3 +2.6 ± 0.4" in words
 
 
 def test_no_number_stands_without_its_source(page):

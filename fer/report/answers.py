@@ -213,7 +213,7 @@ def describe_calibration(answers):
     return {
         "name": answers.name,
         "calibration": calibration,
-        "error": answers.take("calibration error", calibration.error),
+        "distance": answers.take("calibration error", calibration.error),
         "confidence": answers.take("mean confidence", confidence),
         "excess": compare("confidence", "accuracy", excess, error),
         **describe_accuracy(answers),

@@ -101,6 +101,13 @@ def formatter(render):
     return show
 
 
+def format_plainly(value):
+    """A setting: a number, a word, yes or no."""
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return f"{value:g}" if isinstance(value, float) else str(value)
+
+
 def format_power(value):
     """A large number as 1.8 × 10¹⁵."""
     digits, power = f"{value:.1e}".split("e")
@@ -136,7 +143,7 @@ def build_environment():
         "decimal": formatter(lambda x, digits=3: f"{x:.{digits}f}"),
         "integer": formatter(lambda x: f"{x:,.0f}"),
         "scientific": formatter(format_power),
-        "plain": formatter(lambda x: f"{x:g}" if isinstance(x, float) else str(x)),
+        "plain": formatter(format_plainly),
     }
     environment.globals["chance"] = take("fer/report/measure.py", "CHANCE", CHANCE)
     environment.tests |= {

@@ -70,10 +70,21 @@ class Run:
 
     def find(self, key):
         """A value of the record as a Measure, or None where it is not recorded."""
-        value = self.record
-        for word in key.split("."):
-            value = value.get(word) if isinstance(value, dict) else None
+        *groups, word = key.split(".")
+        value = self.find_group(groups).get(word)
         return take(self.path.with_suffix(".json"), key, value)
+
+    def holds(self, key):
+        """Whether a key stands in the record, be it without a value."""
+        *groups, word = key.split(".")
+        return word in self.find_group(groups)
+
+    def find_group(self, names):
+        """An object within the record, empty where there is none."""
+        value = self.record
+        for name in names:
+            value = value.get(name) if isinstance(value, dict) else None
+        return value if isinstance(value, dict) else {}
 
     def list_missing(self):
         """The keys that the page would take from the record and that it lacks."""
@@ -81,7 +92,7 @@ class Run:
         return [
             key
             for key in keys
-            if self.find(key) is None and not (key in NULLABLE and key in self.record)
+            if self.find(key) is None and not (key in NULLABLE and self.holds(key))
         ]
 
 
