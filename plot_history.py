@@ -16,15 +16,16 @@ from fer import command, figures, paths
 COLUMNS = ["epoch", "accuracy", "val_accuracy"]
 
 
-def load_history(run):
+def load_history(run, columns=COLUMNS):
     """Read the log of a run.
 
     Args:
         run: a name under checkpoints/ or the path of a CSV file.
+        columns: those to read, epoch among them.
 
     Returns:
-        The run's name and a data frame with the columns epoch, accuracy and
-        val_accuracy, which is NaN where there was no validation part.
+        The run's name and a data frame with these columns; val_accuracy is NaN where
+        there was no validation part.
 
     Raises:
         InputError: there is no such run, or the file is no log of a training script.
@@ -36,10 +37,10 @@ def load_history(run):
             "under checkpoints/ or paths of .csv files"
         )
     try:
-        history = pd.read_csv(path)[COLUMNS].astype(float)
+        history = pd.read_csv(path)[columns].astype(float)
     except (ValueError, KeyError) as error:
         raise command.InputError(
-            f"{path}: expected the columns {', '.join(COLUMNS)} with numbers, found "
+            f"{path}: expected the columns {', '.join(columns)} with numbers, found "
             f"something else ({error}); give a .csv that a training script wrote"
         ) from error
     if history.empty:

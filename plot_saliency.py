@@ -135,7 +135,7 @@ def score(model, images, explanation, seed):
     for name, (kept, removed) in scores.items():
         yield (
             f"{100 * saliency.KEPT_SHARE:.0f} % of the pixels, {name:12}  "
-            f"kept {kept:.3f}  removed {removed:.3f}"
+            f"kept {kept.mean():.3f}  removed {removed.mean():.3f}"
         )
 
 

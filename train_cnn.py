@@ -8,13 +8,15 @@ plots/cnn_history.png. On two AVX512_BF16 cores it takes 63 minutes and reaches 
 the validation faces. networks/ holds the networks with their recipes.
 """
 
-import keras
-
+# Before Keras, which it has start in silence.
 from fer import checkpoints, command, data, distillation, fine_tuning, flags
 from fer.augmentation import AUGMENTATIONS, AugmentedFaces, FaceGenerator
+from fer.fast_layers import quicken
 from fer.recipes import build_normalization, build_optimizer, weigh_classes
 from fer.run import open_run
 from networks import DEFAULT_NETWORK, NETWORKS
+
+import keras
 
 
 def read_flags(arguments=None):
@@ -75,6 +77,11 @@ def train(build, recipe, options, fit=None):
         keras.config.set_dtype_policy(run.precision)
         run.devices.begin()
         model = build(build_normalization(recipe.normalization, faces.train_images))
+        run.announce(model)
+
+        if options.fast_layers:
+            # The same weights in layers that take less time; the files get plain ones.
+            model = quicken(model)
         model.compile(
             optimizer=build_optimizer(recipe, batches.num_batches),
             loss=keras.losses.CategoricalCrossentropy(
@@ -82,7 +89,6 @@ def train(build, recipe, options, fit=None):
             ),
             metrics=["accuracy"],
         )
-        run.announce(model)
 
         if not run.is_finished():
             (fit or fit_epochs)(model, batches, faces, run)

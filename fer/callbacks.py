@@ -122,8 +122,10 @@ class StateKeeper(keras.callbacks.Callback):
 
     def restore(self, arrays, document):
         """Put model, optimizer and random numbers where the saved epoch left them."""
-        # On TensorFlow it would have no moments before the first batch.
-        self.model.optimizer.build(self.model.trainable_variables)
+        # On TensorFlow it would have no moments before the first batch; where it has
+        # them, a second set is what float16's optimizer would make.
+        if not self.model.optimizer.built:
+            self.model.optimizer.build(self.model.trainable_variables)
         for prefix, variables in (
             ("variable", self.variables()),
             ("optimizer", self.model.optimizer.variables),

@@ -140,6 +140,12 @@ def build_parser(description, name, network_names, recipe):
         "(default: %(default)s)",
     )
     add(
+        "--fast-layers",
+        action="store_true",
+        help="train in layers that compute the same in less time, on a processor with "
+        "TensorFlow; other sums, so that single bits differ (default: Keras' own)",
+    )
+    add(
         "--seed",
         type=seed_number,
         default=0,

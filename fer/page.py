@@ -107,7 +107,7 @@ class Page(http.server.ThreadingHTTPServer):
     def find_saliency(self, body):
         """Which of the 2,304 grey levels of a face speak for its emotion, as bytes."""
         from fer import gradients, saliency
-        from fer.figures.sheets import HEAT_PERCENTILE, scale_heat
+        from fer.sheets import HEAT_PERCENTILE, scale_heat
 
         if len(body) != NUM_PIXELS:
             raise Refusal(400, f"expected {NUM_PIXELS} bytes, found {len(body)}")

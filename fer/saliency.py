@@ -138,8 +138,8 @@ def compute_score(model, images, classes, saliency, share=KEPT_SHARE, seed=0):
         seed: of the random pixels.
 
     Returns:
-        Dict from the kind of pixels to the mean probability of `classes` with only
-        these kept and with these removed.
+        Dict from the kind of pixels to two arrays, float (n,): the probability of
+        `classes` with only these kept and with these removed.
     """
     noise = np.random.default_rng(seed).random(saliency.shape)
     scores = {}
@@ -148,7 +148,7 @@ def compute_score(model, images, classes, saliency, share=KEPT_SHARE, seed=0):
         scores[name] = [
             checkpoints.predict(model, mask_faces(images, mask))[
                 np.arange(len(images)), classes
-            ].mean()
+            ]
             for mask in (kept, ~kept)
         ]
     return scores

@@ -1,0 +1,110 @@
+"""The faces of the page: trained on, tested with, and those that may be shown."""
+
+import dataclasses
+from typing import NamedTuple
+
+import numpy as np
+
+import draw_faces
+import plot_filters
+from fer import data, paths, sources
+from fer.command import InputError
+from fer.report.page import Missing
+
+# Drawn faces among which the surest right and wrong answers are looked for.
+DRAWN_FACES = 350
+
+
+class Test(NamedTuple):
+    """Test faces with known labels.
+
+    Attributes:
+        path: of the labels.
+        images, labels: uint8 (n, 48, 48, 1) and int (n,) in 0..6.
+        kinds: dict from a name to bool (n,): all, and parts of the file.
+        is_copy: bool (n,), which stand among the training faces, or None.
+    """
+
+    path: str
+    images: np.ndarray
+    labels: np.ndarray
+    kinds: dict
+    is_copy: np.ndarray | None
+
+
+@dataclasses.dataclass(frozen=True)
+class Shown:
+    """Faces that the page may show.
+
+    Attributes:
+        origin: where they are from, in words.
+        images: uint8 (n, 48, 48, 1).
+        labels: int (n,).
+    """
+
+    origin: str
+    images: np.ndarray
+    labels: np.ndarray
+
+
+def load_training_faces(options, runs):
+    """Path, images and labels of the training faces; a Missing where there are none."""
+    recorded = runs[0].find("train")
+    path = options.train or (recorded and recorded.value) or paths.TRAIN_FACES
+    try:
+        sources.locate(path)
+    except InputError as error:
+        if options.train:
+            raise
+        return Missing(str(error))
+    return str(path), *data.load_training_faces(path, options.ignore)
+
+
+def load_test(options, faces):
+    """The Test of --labels, or a Missing."""
+    if not options.labels:
+        return Missing(
+            "No labels of test faces were given.", "python write_report.py --labels CSV"
+        )
+    test = data.load_test_faces(options.test, options.ignore)
+    test = data.load_labels(options.labels, test)
+    known = test.labels >= 0
+    test = test.take(np.flatnonzero(known))
+    kinds = {"known labels": np.full(len(test.labels), True)}
+    if test.usages is not None:
+        usages = np.array(test.usages)
+        kinds = {usage: usages == usage for usage in sorted(set(test.usages) - {None})}
+    is_copy = None
+    if not isinstance(faces, Missing):
+        training = {image.tobytes() for image in faces[1]}
+        is_copy = np.array([image.tobytes() in training for image in test.images])
+    return Test(options.labels, test.images, test.labels, kinds, is_copy)
+
+
+def load_shown(options):
+    """The faces that the page may show, or None."""
+    if options.faces == "none":
+        return None
+    if options.faces == "drawn":
+        return draw_shown()
+    path = options.faces
+    return Shown(path, *data.load_training_faces(path, options.ignore))
+
+
+def draw_shown():
+    """Drawn faces, the same every time."""
+    return Shown("drawn faces", *draw_faces.draw_faces(DRAWN_FACES, seed=0))
+
+
+def choose_active(faces, shown):
+    """Faces on which filters are found to be active: training faces, else drawn ones.
+
+    Args:
+        faces: path, images and labels of the training faces, or a Missing.
+        shown: faces that the page may show, or None.
+    """
+    if isinstance(faces, Missing):
+        return shown or draw_shown()
+    path, images, labels = faces
+    rows = slice(plot_filters.ACTIVITY_FACES)
+    return Shown(path, images[rows], labels[rows])
