@@ -208,6 +208,7 @@ def kill(i):
 
 
 @needs_jax
+@pytest.mark.slow
 def test_where_one_of_two_processes_is_killed_both_resume(faces, one, tmp_path):
     folders = tmp_path / "first", tmp_path / "second"
     first, second = start_pair(faces, folders, kill(1))
@@ -258,6 +259,7 @@ def test_processes_with_different_flags_are_refused(faces, tmp_path):
 
 
 @needs_jax
+@pytest.mark.slow
 @pytest.mark.parametrize("process", [0, 1])
 def test_a_host_that_never_comes_is_not_waited_for(process, tmp_path):
     lines = """
