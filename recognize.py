@@ -74,6 +74,7 @@ def recognize_film(recognizer, source, copy, every):
 
 def recognize_all(options, sources):
     """Recognize every source; returns how many could not be read."""
+    photos.check_output(options.output)
     models = paths.choose_models(options.model)
     recognizer = Recognizer(models, options.tta, options.whole)
     photos.open_output(options.output)
@@ -95,8 +96,8 @@ def recognize_all(options, sources):
 
 def cut_all(options, sources):
     """Cut a face out of every picture; returns how many could not be read."""
-    cut = load_cutter(options.whole)
     photos.check_empty(options.cut, "--cut")
+    cut = load_cutter(options.whole)
 
     def cut_largest(source, name):
         cuts = cut(pictures.read_color(source))

@@ -19,7 +19,7 @@ import pandas as pd
 from fer import checkpoints, command, complexity, tables
 from fer.data import IMAGE_SIZE
 from fer.files import replacing
-from fer.run import measure_size
+from fer.provenance import measure_size
 from networks import NETWORKS, dense
 
 # Enough to keep two cores busy; the widest network then takes 300 MB of activations.

@@ -8,14 +8,15 @@ plots/cnn_history.png. On two AVX512_BF16 cores it takes 63 minutes and reaches 
 the validation faces. networks/ holds the networks with their recipes.
 """
 
-import keras
-
+# Before Keras, which it has start in silence.
 from fer import checkpoints, command, data, distillation, fine_tuning, flags
 from fer.augmentation import AUGMENTATIONS, AugmentedFaces, FaceGenerator
 from fer.fast_layers import quicken
 from fer.recipes import build_normalization, build_optimizer, weigh_classes
 from fer.run import open_run
 from networks import DEFAULT_NETWORK, NETWORKS
+
+import keras
 
 
 def read_flags(arguments=None):

@@ -2,15 +2,17 @@
 
     python -m experiments.growth                          # 28,709 to 287,090 faces
 
-Repeats the faces of --train as often as it takes, then reads them, trains the second
-of two epochs on them and predicts them, each in a process of its own. The larger files
-have 2.4 GB and lie in a temporary folder, which TMPDIR moves.
+Repeats the faces of --train as often as it takes, then reads them, trains an epoch on
+them and predicts them, each in a process of its own. The largest file has 2.4 GB and
+lies in a temporary folder, which TMPDIR moves.
 
-Prints for each of the three the seconds on the clock, those of all processors together
+Prints for each of the three the seconds on the clock, those of all cores together
 (which other programs disturb less), microseconds of those a face, and the peak of
-resident memory, as a table in Markdown.
+resident memory, as a table in Markdown. What is done once, whatever the number of
+faces, is left out of the times: imports and the building of graphs.
 """
 
+import contextlib
 import itertools
 import json
 import os
@@ -21,63 +23,83 @@ import tempfile
 import time
 from pathlib import Path
 
-import train_cnn
-from fer import checkpoints, command, data, flags
+from fer import command, data, paths
 from fer.tables import format_table
-from networks import NETWORKS
 
 SIZES = (28_709, 100_000, 287_090)
-EPOCHS = 2
+NETWORK = "small"
 
 
 def build_parser():
     parser = command.new_parser(__doc__)
-    flags.add_train_flag(parser)
-    parser.add_argument(
-        "--sizes",
-        nargs="+",
-        type=command.positive_integer,
-        default=SIZES,
-        metavar="FACES",
-        help=f"how many faces (default: {' '.join(map(str, SIZES))})",
-    )
-    parser.add_argument(
-        "--network",
-        default="small",
-        choices=NETWORKS,
-        help="a file of networks/ (default: %(default)s)",
-    )
+    add, number = parser.add_argument, command.positive_integer
+    add("--train", default=paths.TRAIN_FACES, help="a CSV file (default: %(default)s)")
+    add("--sizes", nargs="+", type=number, default=SIZES, help="how many faces")
     # Set by this script for the measurements that it runs.
-    parser.add_argument("--measure", choices=MEASURES, help="one of them, in a process")
+    add("--measure", choices=MEASURES, help="one of them, in this process")
     return parser
 
 
-def measure_reading(options):
+class Clock:
+    """Seconds since it was made, on the clock and of all cores together."""
+
+    def __init__(self):
+        self.start = time.perf_counter(), time.process_time()
+
+    def read(self):
+        return {
+            "seconds": time.perf_counter() - self.start[0],
+            "core_seconds": time.process_time() - self.start[1],
+        }
+
+
+def measure_reading(train):
     """Read the faces and hold some out."""
+    # What `load_split` imports when it needs it.
+    import sklearn.model_selection  # noqa: F401
+
     clock = Clock()
-    data.load_split(options.train, 0.1)
+    data.load_split(train, 0.1)
     return clock.read()
 
 
-def measure_epoch(options):
-    """Train two epochs, the first of which also builds the graph; half of both."""
-    arguments = ["--train", str(options.train), "--network", options.network]
-    arguments += ["--epochs", str(EPOCHS), "--name", f"growth_{os.getpid()}"]
-    measured = {}
+def measure_epoch(train):
+    """Train two epochs, validation included, of which the second one counts."""
+    # Not at the top: reading does without Keras, and without its memory.
+    import keras
 
-    def fit(*whole):
-        clock = Clock()
-        train_cnn.fit_epochs(*whole)
-        measured.update({key: value / EPOCHS for key, value in clock.read().items()})
+    import train_cnn
 
+    clocks, measured = [], {}
+    watch = keras.callbacks.LambdaCallback(
+        on_epoch_begin=lambda epoch, logs: clocks.append(Clock()),
+        on_epoch_end=lambda epoch, logs: measured.update(clocks[-1].read()),
+    )
+
+    def fit(model, batches, faces, run):
+        whole = run.callbacks
+
+        @contextlib.contextmanager
+        def callbacks(batches):
+            with whole(batches) as found:
+                yield [*found, watch]
+
+        run.callbacks = callbacks
+        train_cnn.fit_epochs(model, batches, faces, run)
+
+    arguments = ["--train", train, "--network", NETWORK, "--epochs", "2"]
     train_cnn.train(*train_cnn.read_flags(arguments), fit)
     return measured
 
 
-def measure_prediction(options):
-    """Predict faces that were read, the building of the graph included."""
-    images, _ = data.load_training_faces(options.train)
-    model = NETWORKS[options.network].build_cnn()
+def measure_prediction(train):
+    """Predict faces that were read."""
+    from fer import checkpoints
+    from networks import NETWORKS
+
+    images, _ = data.load_training_faces(train)
+    model = NETWORKS[NETWORK].build_cnn()
+    checkpoints.predict(model, images[:1000])
     clock = Clock()
     checkpoints.predict(model, images)
     return clock.read()
@@ -90,38 +112,31 @@ MEASURES = {
 }
 
 
-class Clock:
-    """Seconds since it was made, on the clock and of all processors together."""
-
-    def __init__(self):
-        self.start = time.perf_counter(), time.process_time()
-
-    def read(self):
-        return {
-            "seconds": time.perf_counter() - self.start[0],
-            "processor_seconds": time.process_time() - self.start[1],
-        }
-
-
 def repeat_faces(source, size, target):
     """Write a CSV file with so many faces, those of another over and over."""
     with open(source, "rb") as file:
-        header, *rows = file.read().splitlines()
+        header, *rows = file.read().splitlines(keepends=True)
     with open(target, "wb") as file:
-        for row in itertools.chain(
-            [header], itertools.islice(itertools.cycle(rows), size)
-        ):
-            file.write(row + b"\n")
+        file.write(header)
+        file.writelines(itertools.islice(itertools.cycle(rows), size))
 
 
-def run_measurement(name, options, train, folder):
+def run_measurement(name, folder):
     """Run one measurement in a process of its own; returns its numbers."""
-    arguments = ["--measure", name, "--train", train, "--network", options.network]
+    root = Path(__file__).resolve().parent.parent
     result = subprocess.run(
-        [sys.executable, "-m", "experiments.growth", *map(str, arguments)],
+        [
+            sys.executable,
+            "-m",
+            __spec__.name,
+            "--measure",
+            name,
+            "--train",
+            "train.csv",
+        ],
         stdout=subprocess.PIPE,
         cwd=folder,
-        env={**os.environ, "PYTHONPATH": str(Path(__file__).resolve().parent.parent)},
+        env={**os.environ, "PYTHONPATH": str(root)},
         check=False,
     )
     if result.returncode:
@@ -131,31 +146,24 @@ def run_measurement(name, options, train, folder):
 
 def main():
     options = build_parser().parse_args()
-    options.train = Path(options.train).resolve()
     if options.measure:
-        measured = MEASURES[options.measure](options)
+        measured = MEASURES[options.measure](options.train)
         # In KiB on Linux.
-        measured["memory"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+        measured["bytes"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
         print(json.dumps(measured))
         return
     rows = []
     for size in options.sizes:
         with tempfile.TemporaryDirectory() as folder:
-            train = Path(folder) / "train.csv"
-            repeat_faces(options.train, size, train)
+            repeat_faces(options.train, size, Path(folder) / "train.csv")
             for name in MEASURES:
-                found = run_measurement(name, options, train, folder)
-                row = [
-                    name,
-                    f"{size:,}",
-                    f"{found['seconds']:.1f}",
-                    f"{found['processor_seconds']:.1f}",
-                    f"{found['processor_seconds'] / size * 1e6:.0f}",
-                    f"{found['memory'] / 2**30:.2f}",
-                ]
-                print(*row, sep="  ", flush=True)
-                rows.append(row)
-    header = ["what", "faces", "seconds", "of processors", "us a face", "GiB"]
+                found = run_measurement(name, folder)
+                seconds, cores = found["seconds"], found["core_seconds"]
+                rows.append([name, f"{size:,}", f"{seconds:.1f}", f"{cores:.1f}"])
+                rows[-1].append(f"{cores / size * 1e6:.0f}")
+                rows[-1].append(f"{found['bytes'] / 2**30:.2f}")
+                print(*rows[-1], sep="  ", flush=True)
+    header = ["what", "faces", "seconds", "of all cores", "µs a face", "GiB"]
     print("", *format_table(header, rows), sep="\n")
 
 

@@ -21,7 +21,7 @@ from fer.command import InputError
 from fer.job_group import ENDED, Group
 from fer.paths import CHECKPOINTS, run_file
 from fer.processes import Task
-from fer.run import ROOT, THREADS_VARIABLE
+from fer.provenance import ROOT, THREADS_VARIABLE
 
 # Where submitit puts what it hands over, and what the jobs print themselves.
 FOLDER = CHECKPOINTS / "slurm"

@@ -12,9 +12,11 @@ import dataclasses
 import hashlib
 import json
 import os
+import re
+import socket
 import subprocess
 import sys
-import threading
+import time
 
 import keras
 import numpy as np
@@ -36,6 +38,8 @@ LOST = (
     "another process of this run has ended, or this one was; start all of them again "
     "with --resume"
 )
+# What JAX's errors say of it, on processors and on GPUs.
+LOSS = re.compile("gloo|nccl|unavailable|heartbeat|coordination|socket", re.IGNORECASE)
 # JAX may end a process at once where the first one is gone. Then this one speaks.
 SPOKESMAN = "import sys; sys.stdin.read() or sys.exit(f'error: {sys.argv[1]}')"
 
@@ -155,14 +159,11 @@ class Devices:
     def explaining_loss(self):
         """Have one line say it where another process is lost meanwhile.
 
-        Raises:
-            InputError: instead of JAX's errors.
+        That line and exit code 2 take the place of JAX's errors.
         """
         if self.num_processes == 1:
             yield
             return
-        import jax
-
         spokesman = subprocess.Popen(
             [sys.executable, "-I", "-S", "-c", SPOKESMAN, LOST],
             stdin=subprocess.PIPE,
@@ -170,9 +171,14 @@ class Devices:
         )
         try:
             yield
-        except jax.errors.JaxRuntimeError as error:
-            reason = str(error).splitlines()[0]
-            raise InputError(f"{LOST} ({reason})") from error
+        # JAX raises both.
+        except (RuntimeError, ValueError) as error:
+            if not LOSS.search(str(error)):
+                raise
+            # At once, before JAX ends this process in its own way.
+            code = command.fail(f"{LOST} ({str(error).splitlines()[0]})")
+            spokesman.kill()
+            command.leave(code)
         finally:
             spokesman.communicate(b"It is said.")
 
@@ -237,25 +243,68 @@ def read_variables():
 
 
 def connect(**arguments):
-    """Find the other processes, or end this one with a line."""
+    """Find the other processes, which JAX then does at once.
+
+    Args:
+        arguments: of `jax.distributed.initialize`.
+    """
     import jax
 
-    def give_up():
-        command.leave(
-            command.fail(
-                f"--devices: expected the other processes within {CONNECT_SECONDS} s, "
-                "found not all of them; start all with the same address, which this "
-                "host can reach"
-            )
-        )
+    if "coordinator_address" in arguments:
+        meet(*list(arguments.values())[:3])
+    jax.distributed.initialize(**arguments, heartbeat_timeout_seconds=HEARTBEAT_SECONDS)
 
-    # JAX itself would end the process without a line.
-    timer = threading.Timer(CONNECT_SECONDS, give_up)
-    timer.daemon = True
-    timer.start()
-    jax.distributed.initialize(
-        **arguments,
-        initialization_timeout=2 * CONNECT_SECONDS,
-        heartbeat_timeout_seconds=HEARTBEAT_SECONDS,
-    )
-    timer.cancel()
+
+def meet(address, count, process):
+    """Wait until all processes are there; JAX would end this one without a clear line.
+
+    Args:
+        address: HOST:PORT of the first process.
+        count: how many there are.
+        process: which this one is, from 0.
+
+    Raises:
+        ArgumentTypeError: not all came in time.
+    """
+    host, port = address.rsplit(":", 1)
+    end = time.monotonic() + CONNECT_SECONDS
+    try:
+        if process == 0:
+            welcome(int(port), count, end)
+        else:
+            visit(host, int(port), process, end)
+    except OSError as error:
+        raise argparse.ArgumentTypeError(
+            f"expected {count} processes to meet at {address} within "
+            f"{CONNECT_SECONDS} s, found {error}; start all of them, with an address "
+            "that each host can reach and that is free on the first"
+        ) from error
+
+
+def welcome(port, count, end):
+    """Wait for a connection from every other process, then close them all."""
+    with contextlib.ExitStack() as stack:
+        server = stack.enter_context(socket.create_server(("", port)))
+        waiting = set(range(1, count))
+        while waiting:
+            server.settimeout(max(0.1, end - time.monotonic()))
+            visitor = stack.enter_context(server.accept()[0])
+            visitor.settimeout(5)
+            with contextlib.suppress(OSError, ValueError):
+                waiting.discard(int(visitor.recv(20)))
+
+
+def visit(host, port, process, end):
+    """Tell the first process that this one is there, and wait until all are."""
+    while True:
+        try:
+            with socket.create_connection((host, port), timeout=5) as connection:
+                connection.settimeout(max(0.1, end - time.monotonic()))
+                connection.sendall(str(process).encode())
+                connection.recv(1)
+                return
+        except ConnectionRefusedError:
+            # The first process is not there yet.
+            if time.monotonic() > end:
+                raise
+            time.sleep(0.2)

@@ -19,12 +19,8 @@ from fer.command import InputError, positive_integer
 from fer.job_group import Group
 from fer.paths import run_file
 from fer.processes import start
-from fer.run import (
-    THREADS_VARIABLE,
-    count_cores,
-    describe_settings,
-    load_finished_record,
-)
+from fer.provenance import THREADS_VARIABLE, count_cores, describe_settings
+from fer.run import load_finished_record
 
 
 @dataclasses.dataclass(frozen=True)

@@ -105,19 +105,21 @@ def make_unique(name, taken):
     return unique
 
 
-def open_output(folder):
-    """Make a folder for copies and a table, or take one of an earlier run.
+def check_output(folder):
+    """Refuse a folder for copies and a table that holds files of others.
 
     Raises:
-        InputError: it is a file, or holds files of others.
+        InputError: it is a file, or neither empty nor of an earlier run.
     """
     table = folder / TABLE
-    header = ",".join(COLUMNS)
-    is_ours = table.is_file() and read_first_line(table) == header
+    is_ours = table.is_file() and read_first_line(table) == ",".join(COLUMNS)
     check_empty(folder, "--output", is_ours)
-    if not is_ours:
-        # So that the folder is known again if this run is stopped.
-        write_table(table, COLUMNS, [])
+
+
+def open_output(folder):
+    """Make a folder known as one of ours, also where this run is stopped."""
+    if not (folder / TABLE).exists():
+        write_table(folder / TABLE, COLUMNS, [])
 
 
 def check_empty(folder, flag, is_ours=False):

@@ -166,12 +166,36 @@ def test_nothing_aliases():
 
 
 def test_a_turned_face_is_cut_straight(detector, portrait):
-    faces = [
-        alignment.cut_faces(detector, np.asarray(portrait.rotate(angle))).images[0]
-        for angle in (0, -20, 20)
-    ]
-    for turned in faces[1:]:
-        assert np.abs(faces[0].astype(float) - turned).mean() < 20
+    """The frame turns with the face, and the second look turns it no farther away."""
+    for angle in (-20, 0, 20):
+        picture = np.asarray(portrait.rotate(-angle))
+        [points] = detection.find_faces(detector, picture).points
+        frame = alignment.compute_frame(
+            alignment.improve_points(detector, picture, points)
+        )
+        turn = np.degrees(np.arctan2(frame[1, 0], frame[0, 0]))
+        assert abs(turn - angle) < 6
+
+
+def test_the_second_look_mends_wrong_points(detector, portrait):
+    """Points that are turned, too far apart and aside come nearly half way back."""
+    picture = np.asarray(portrait)
+    [points] = detection.find_faces(detector, picture).points
+    good = alignment.improve_points(detector, picture, points)
+    for factor, shift in ((np.exp(0.2j), 0), (1.15, 0), (1, 12 - 8j)):
+        moved = (good - good.mean(axis=0)) @ [1, 1j] * factor + shift
+        wrong = np.column_stack([moved.real, moved.imag]) + good.mean(axis=0)
+        mended = alignment.improve_points(detector, picture, wrong)
+        assert np.abs(mended - good).mean() < 0.7 * np.abs(wrong - good).mean()
+
+
+def test_the_second_look_takes_no_other_face(detector, portrait):
+    picture = np.asarray(portrait)
+    [points] = detection.find_faces(detector, picture).points
+    beside = points + [300, 0]
+    np.testing.assert_array_equal(
+        alignment.improve_points(detector, picture, beside), beside
+    )
 
 
 def test_small_faces_are_not_readable():

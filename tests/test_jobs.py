@@ -17,7 +17,7 @@ from experiments import grid
 from experiments.ablations import Cell
 from fer import flags, job_table, jobs
 from fer.command import InputError
-from fer.run import describe_settings
+from fer.provenance import describe_settings
 
 
 @pytest.fixture

@@ -12,8 +12,8 @@ from tiny_network import compile_model
 import draw_faces
 from fer import complexity
 from fer.augmentation import AUGMENTATIONS, FaceGenerator
+from fer.provenance import measure_size
 from fer.recipes import NORMALIZATIONS, build_schedule
-from fer.run import measure_size
 from networks import NETWORKS
 
 # Total and trainable parameters; None where no report prints the number.

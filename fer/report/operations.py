@@ -7,8 +7,8 @@ kernel k, stride s, c channels in and f out.
 from keras import layers
 
 from fer import complexity
+from fer.provenance import measure_size
 from fer.report.measure import derive, take
-from fer.run import measure_size
 
 
 def describe_network(run):
