@@ -7,7 +7,6 @@ import json
 import math
 import re
 import shutil
-import subprocess
 import unicodedata
 from collections import Counter
 
@@ -15,6 +14,7 @@ import keras
 import numpy as np
 import pandas as pd
 import pytest
+from chromium import open_chromium
 from conftest import ROOT, run_script
 from keras import layers
 from sklearn import metrics
@@ -460,49 +460,57 @@ def test_every_part_stands_on_the_page_in_order(page):
     assert "python train_ensemble.py" in page.words
 
 
-def open_in_browser(page, folder):
-    """Open a page in Chromium: its elements, its messages, what it asked for."""
-    browser = shutil.which("chromium") or shutil.which("google-chrome")
-    if browser is None:
-        pytest.skip("no Chromium to open the page in")
-    log = folder / f"{page.stem}.log"
-    process = subprocess.run(
-        [
-            browser,
-            "--headless",
-            "--no-sandbox",
-            "--disable-gpu",
-            "--disable-background-networking",
-            "--disable-component-update",
-            f"--user-data-dir={folder / page.stem}",
-            "--enable-logging=stderr",
-            f"--log-net-log={log}",
-            "--dump-dom",
-            page.as_uri(),
-        ],
-        capture_output=True,
-        text=True,
-        timeout=300,
-        check=True,
-    )
-    messages = [line for line in process.stderr.splitlines() if "CONSOLE" in line]
-    asked = set(re.findall(r'"url":"((?:http|ws)[^"]*)"', log.read_text()))
-    return process.stdout, messages, asked
+def list_troubles(browser):
+    """The messages of a page on the console, and the addresses that it asked for."""
+    messages, asked = [], set()
+    for event in browser.events:
+        kind, content = event.get("method"), event.get("params", {})
+        if kind in (
+            "Log.entryAdded",
+            "Runtime.consoleAPICalled",
+            "Runtime.exceptionThrown",
+        ):
+            messages.append(content)
+        if kind == "Network.requestWillBeSent":
+            asked.add(content["request"]["url"].partition(":")[0])
+    return messages, asked
 
 
 def test_a_browser_finds_no_error_and_asks_nobody(made, tmp_path):
-    elements, messages, asked = open_in_browser(made / "report.html", tmp_path)
-    assert messages == [] and asked == set()
-    # The script has run: the headings of tables are buttons.
-    assert elements.count("<button") > 20
+    with open_chromium(tmp_path / "profile") as browser:
+        browser.open((made / "report.html").as_uri())
+        assert list_troubles(browser) == ([], {"file", "data"})
+        for width, scheme in ((390, "light"), (390, "dark"), (1200, "dark")):
+            browser.look(width, scheme)
+            # Wide tables scroll by themselves, the page does not.
+            root = "document.documentElement"
+            assert browser.run(f"{root}.scrollWidth === {root}.clientWidth")
+            widths = browser.run("[...document.images].map(one => one.naturalWidth)")
+            assert min(widths) > 100
+            paper = browser.run("getComputedStyle(document.body).backgroundColor")
+            is_dark = int(re.search(r"\d+", paper)[0]) < 128
+            assert is_dark == (scheme == "dark")
+        check_tables(browser)
+        browser.run("document.querySelector('main data').click()")
+        shown = browser.run("document.getElementById('source').textContent")
+        assert shown.startswith("checkpoints/cnn.keras on data/train.csv: ")
 
-    # Both would have been seen.
-    other = tmp_path / "other.html"
-    other.write_text(
-        '<img src="http://127.0.0.1:9/face.png"><script>console.error("no")</script>'
-    )
-    _, messages, asked = open_in_browser(other, tmp_path)
-    assert messages and asked == {"http://127.0.0.1:9/face.png"}
+        # Both troubles would have been seen.
+        bad = "<img src='http://127.0.0.1:9/'><script>console.error(1)</script>"
+        browser.open(f"data:text/html,{bad}")
+        messages, asked = list_troubles(browser)
+        assert messages and "http" in asked
+
+
+def check_tables(browser):
+    """A click on the heading of a column sorts by its numbers, another turns it."""
+    table = "document.querySelector('table')"
+    column = f"[...{table}.tBodies[0].rows].map(row => +row.cells[3].innerText"
+    column += ".replace(',', ''))"
+    before = browser.run(column)
+    for turned in (False, True):
+        browser.run(f"{table}.tHead.rows[0].cells[3].firstChild.click()")
+        assert browser.run(column) == sorted(before, reverse=turned) != before
 
 
 def make_up(model, images):
