@@ -10,24 +10,25 @@ log, a table or a count made here, and names its source; every sentence is chose
 these numbers, and a difference that chance would make is called that. A part whose
 runs do not exist names the command that makes them.
 
-The file needs nothing else and opens from the disk. Faces shown are drawn ones, unless
---faces names others: those of FER2013 are not to be published. One checkpoint takes
-two minutes on two cores with AVX512_BF16.
+The file needs nothing else and opens from the disk. Faces shown are drawn ones: those
+of FER2013 are not to be published, and only --faces own shows them. One checkpoint
+takes two minutes on two cores with AVX512_BF16.
 """
 
 import datetime
 import shlex
 import sys
 
-import keras
-
+# Before Keras, which it has start in silence.
 from fer import command, paths, sources
 from fer.command import InputError
 from fer.report import inside, results, studies
 from fer.report.answers import ask_validation
-from fer.report.faces import choose_active, load_shown, load_test, load_training_faces
+from fer.report.faces import choose_active, choose_shown, load_test, load_training_faces
 from fer.report.page import Pictures, write_page
 from fer.report.runs import load_runs
+
+import keras
 
 
 def build_parser():
@@ -61,9 +62,9 @@ def build_parser():
     add(
         "--faces",
         default="drawn",
-        metavar="drawn|none|PATH",
-        help="faces to show: drawn ones, none, or some of a labelled file "
-        "(default: %(default)s)",
+        choices=("drawn", "own", "none"),
+        help="faces to show: drawn ones, those of --train that the first network held "
+        "out, or none (default: %(default)s)",
     )
     sources.add_ignore_flag(parser)
     add(
@@ -102,7 +103,6 @@ def describe(options):
     runs = load_runs(choose_checkpoints(options.models))
     faces = load_training_faces(options, runs)
     test = load_test(options, faces)
-    shown = load_shown(options)
     main_run = results.choose_main(runs)
     answers = {}
 
@@ -112,6 +112,7 @@ def describe(options):
             answers[run.path] = ask_validation(run, faces)
         return answers[run.path]
 
+    shown = choose_shown(options.faces, ask(main_run))
     with Pictures() as pictures:
         return {
             "making": describe_making(),

@@ -81,14 +81,26 @@ def load_test(options, faces):
     return Test(options.labels, test.images, test.labels, kinds, is_copy)
 
 
-def load_shown(options):
-    """The faces that the page may show, or None."""
-    if options.faces == "none":
+def choose_shown(which, answers):
+    """The faces that the page may show, or None.
+
+    Args:
+        which: "drawn", "own" or "none".
+        answers: of the first network about the faces that it held out, or a Missing.
+
+    Raises:
+        InputError: its own are asked for and not there.
+    """
+    if which == "none":
         return None
-    if options.faces == "drawn":
+    if which == "drawn":
         return draw_shown()
-    path = options.faces
-    return Shown(path, *data.load_training_faces(path, options.ignore))
+    if isinstance(answers, Missing):
+        raise InputError(
+            f"--faces own: expected the faces that a network held out, found "
+            f"none ({answers.reason}); leave --faces out or give --train"
+        )
+    return Shown("the faces that it held out", answers.images, answers.labels)
 
 
 def draw_shown():
