@@ -17,6 +17,7 @@ from pathlib import Path
 from PIL import Image
 
 from fer import command, face_table, files, marks, paths, photos, pictures
+from fer.command import InputError
 from fer.recognition import Recognizer, load_cutter
 
 PORT = 8048
@@ -117,6 +118,8 @@ def main():
     if options.page:
         from fer import page
 
+        if options.photos or options.cut or options.whole:
+            raise InputError("--page: expected no PHOTO, --cut or --whole beside it")
         models = paths.choose_models(options.model)
         page.serve(Recognizer(models, options.tta), options.port)
         return

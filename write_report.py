@@ -19,8 +19,7 @@ import datetime
 import shlex
 import sys
 
-import keras
-
+# Before Keras, which it has start in silence.
 from fer import command, paths, sources
 from fer.command import InputError
 from fer.report import inside, results, studies
@@ -28,6 +27,8 @@ from fer.report.answers import ask_validation
 from fer.report.faces import choose_active, choose_shown, load_test, load_training_faces
 from fer.report.page import Pictures, write_page
 from fer.report.runs import load_runs
+
+import keras
 
 
 def build_parser():

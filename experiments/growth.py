@@ -1,20 +1,18 @@
 """Measure how time and memory grow with the number of faces.
 
-    python -m experiments.growth                          # 28,709 to 287,090 faces
+    python -m experiments.growth
 
 Repeats the faces of --train as often as it takes, then reads them, trains an epoch on
-them and predicts them, each in a process of its own. The largest file has 2.4 GB and
-lies in a temporary folder, which TMPDIR moves.
+them and predicts them, each in a process of its own. The files lie in a temporary
+folder, which TMPDIR moves; the largest has 2.4 GB.
 
-Prints for each of the three the seconds on the clock, those of all cores together
-(which other programs disturb less), microseconds of those a face, and the peak of
-resident memory, as a table in Markdown. What is done once, whatever the number of
-faces, is left out of the times: imports and the building of graphs.
+Prints the seconds on the clock, those of all cores together (which other programs
+disturb less), microseconds of those a face, and the peak of resident memory. Imports
+and the building of graphs are left out of the times.
 """
 
 import contextlib
 import itertools
-import json
 import os
 import resource
 import subprocess
@@ -22,6 +20,8 @@ import sys
 import tempfile
 import time
 from pathlib import Path
+
+import numpy as np
 
 from fer import command, data, paths
 from fer.tables import format_table
@@ -35,22 +35,13 @@ def build_parser():
     add, number = parser.add_argument, command.positive_integer
     add("--train", default=paths.TRAIN_FACES, help="a CSV file (default: %(default)s)")
     add("--sizes", nargs="+", type=number, default=SIZES, help="how many faces")
-    # Set by this script for the measurements that it runs.
-    add("--measure", choices=MEASURES, help="one of them, in this process")
+    add("--measure", choices=MEASURES, help="only this one, in this process")
     return parser
 
 
-class Clock:
-    """Seconds since it was made, on the clock and of all cores together."""
-
-    def __init__(self):
-        self.start = time.perf_counter(), time.process_time()
-
-    def read(self):
-        return {
-            "seconds": time.perf_counter() - self.start[0],
-            "core_seconds": time.process_time() - self.start[1],
-        }
+def read_clocks():
+    """Seconds, on the clock and of all cores together, since some moment."""
+    return np.array([time.perf_counter(), time.process_time()])
 
 
 def measure_reading(train):
@@ -58,9 +49,9 @@ def measure_reading(train):
     # What `load_split` imports when it needs it.
     import sklearn.model_selection  # noqa: F401
 
-    clock = Clock()
+    start = read_clocks()
     data.load_split(train, 0.1)
-    return clock.read()
+    return read_clocks() - start
 
 
 def measure_epoch(train):
@@ -70,10 +61,10 @@ def measure_epoch(train):
 
     import train_cnn
 
-    clocks, measured = [], {}
+    clocks = []
     watch = keras.callbacks.LambdaCallback(
-        on_epoch_begin=lambda epoch, logs: clocks.append(Clock()),
-        on_epoch_end=lambda epoch, logs: measured.update(clocks[-1].read()),
+        on_epoch_begin=lambda epoch, logs: clocks.append(read_clocks()),
+        on_epoch_end=lambda epoch, logs: clocks.append(read_clocks()),
     )
 
     def fit(model, batches, faces, run):
@@ -89,7 +80,7 @@ def measure_epoch(train):
 
     arguments = ["--train", train, "--network", NETWORK, "--epochs", "2"]
     train_cnn.train(*train_cnn.read_flags(arguments), fit)
-    return measured
+    return clocks[-1] - clocks[-2]
 
 
 def measure_prediction(train):
@@ -100,16 +91,14 @@ def measure_prediction(train):
     images, _ = data.load_training_faces(train)
     model = NETWORKS[NETWORK].build_cnn()
     checkpoints.predict(model, images[:1000])
-    clock = Clock()
+    start = read_clocks()
     checkpoints.predict(model, images)
-    return clock.read()
+    return read_clocks() - start
 
 
-MEASURES = {
-    "reading": measure_reading,
-    "epoch": measure_epoch,
-    "prediction": measure_prediction,
-}
+MEASURES = dict(
+    reading=measure_reading, epoch=measure_epoch, prediction=measure_prediction
+)
 
 
 def repeat_faces(source, size, target):
@@ -124,16 +113,9 @@ def repeat_faces(source, size, target):
 def run_measurement(name, folder):
     """Run one measurement in a process of its own; returns its numbers."""
     root = Path(__file__).resolve().parent.parent
+    words = f"-m {__spec__.name} --measure {name} --train train.csv".split()
     result = subprocess.run(
-        [
-            sys.executable,
-            "-m",
-            __spec__.name,
-            "--measure",
-            name,
-            "--train",
-            "train.csv",
-        ],
+        [sys.executable, *words],
         stdout=subprocess.PIPE,
         cwd=folder,
         env={**os.environ, "PYTHONPATH": str(root)},
@@ -141,27 +123,24 @@ def run_measurement(name, folder):
     )
     if result.returncode:
         sys.exit(result.returncode)
-    return json.loads(result.stdout.splitlines()[-1])
+    return map(float, result.stdout.splitlines()[-1].split())
 
 
 def main():
     options = build_parser().parse_args()
     if options.measure:
-        measured = MEASURES[options.measure](options.train)
+        print(*MEASURES[options.measure](options.train), end=" ")
         # In KiB on Linux.
-        measured["bytes"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
-        print(json.dumps(measured))
+        print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20)
         return
     rows = []
     for size in options.sizes:
         with tempfile.TemporaryDirectory() as folder:
             repeat_faces(options.train, size, Path(folder) / "train.csv")
             for name in MEASURES:
-                found = run_measurement(name, folder)
-                seconds, cores = found["seconds"], found["core_seconds"]
-                rows.append([name, f"{size:,}", f"{seconds:.1f}", f"{cores:.1f}"])
-                rows[-1].append(f"{cores / size * 1e6:.0f}")
-                rows[-1].append(f"{found['bytes'] / 2**30:.2f}")
+                seconds, cores, peak = run_measurement(name, folder)
+                row = [name, f"{size:,}", f"{seconds:.1f}", f"{cores:.1f}"]
+                rows.append([*row, f"{cores / size * 1e6:.0f}", f"{peak:.2f}"])
                 print(*rows[-1], sep="  ", flush=True)
     header = ["what", "faces", "seconds", "of all cores", "µs a face", "GiB"]
     print("", *format_table(header, rows), sep="\n")

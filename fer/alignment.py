@@ -21,6 +21,8 @@ PLACES = np.array(
 # with so many pixels of the frame around them.
 ZOOM = 4
 MARGIN = 24
+# A mean over squares of more pixels than this takes memory and shows no difference.
+FINEST = 64
 
 
 def cut_faces(detector, picture):
@@ -107,7 +109,7 @@ def straighten(picture, frame, zoom=1, margin=0):
     """
     # First about as many pixels as the picture has there, then the mean over squares of
     # them: nothing of the picture is skipped, so that nothing aliases.
-    finer = zoom * max(1, math.ceil(np.hypot(*frame[:, 0]) / zoom))
+    finer = zoom * math.ceil(np.clip(np.hypot(*frame[:, 0]), 1, FINEST) / zoom)
     matrix = frame / [finer, finer, 1]
     # OpenCV measures from the centre of the first pixel.
     matrix[:, 2] += matrix[:, :2].sum(axis=1) * (0.5 - finer * margin) - 0.5

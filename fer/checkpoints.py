@@ -1,5 +1,6 @@
 """Checkpoints: raw pixels in, probabilities out, nothing of this project inside."""
 
+import functools
 import hashlib
 import json
 import warnings
@@ -304,13 +305,11 @@ def split_parts(images):
 def predict_part(model, images, tta):
     """Predict the faces of one part, as `predict` does."""
     views = make_views(images) if tta else [images.astype("float32")]
-    return np.mean(
-        [
-            model.predict(view, batch_size=PREDICTION_BATCH_SIZE, verbose=0)
-            for view in views
-        ],
-        axis=0,
-    )
+    ask = functools.partial(model.predict, batch_size=PREDICTION_BATCH_SIZE, verbose=0)
+    if len(images) <= PREDICTION_BATCH_SIZE:
+        # Of few faces, most of the time would go into Keras' own preparations.
+        ask = model.predict_on_batch
+    return np.mean([ask(view) for view in views], axis=0)
 
 
 def predict_all(models, images, tta=False, advance=None):

@@ -71,11 +71,30 @@ def detect_at(detector, picture, scale):
     method = cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR
     resized = cv2.resize(picture, (width, height), interpolation=method)
     rows = detector.detect(cv2.cvtColor(resized, cv2.COLOR_RGB2BGR), details=True)
-    rows = rows[np.isfinite(rows).all(axis=1)]
+    rows = rows[is_plausible(rows, np.array([width, height]))]
     # Of a very narrow picture the two sides are rounded differently.
     factors = np.divide(picture.shape[1::-1], (width, height))
     rows[:, :SCORE] *= np.tile(factors, 7)
     return rows
+
+
+def is_plausible(rows, size):
+    """Which of YuNet's rows can be a face: in a narrow picture it also finds nonsense.
+
+    Args:
+        rows: float (n, 15).
+        size: width and height of the picture.
+
+    Returns:
+        bool (n,): the middle of the box and of the points lie in the picture, and the
+        sides of the box are no longer than twice those of the picture.
+    """
+    sides = rows[:, 2:4]
+    middles = rows[:, :2] + sides / 2, rows[:, 4:SCORE].reshape(-1, 5, 2).mean(axis=1)
+    lies_within = [(middle >= 0) & (middle <= size) for middle in middles]
+    is_sized = (sides > 0) & (sides <= 2 * size.max())
+    # No comparison holds for NaN.
+    return np.all([*lies_within, is_sized], axis=(0, 2))
 
 
 def average_same_faces(rows):

@@ -13,27 +13,15 @@ import hashlib
 import json
 import os
 import re
-import socket
 import subprocess
 import sys
-import time
 
 import keras
 import numpy as np
 
-from fer import command, state
+from fer import command, hosts, state
 from fer.command import InputError
 
-# By which Keras is told where the first process listens, how many there are, and which
-# this one is.
-VARIABLES = [
-    f"KERAS_DISTRIBUTION_{name}"
-    for name in ("JOB_ADDRESSES", "NUM_PROCESSES", "PROCESS_ID")
-]
-# Seconds to wait for the other processes, and those without a sign of life after which
-# one counts as dead; one that is killed is noticed at once.
-CONNECT_SECONDS = 300
-HEARTBEAT_SECONDS = 20
 LOST = (
     "another process of this run has ended, or this one was; start all of them again "
     "with --resume"
@@ -204,10 +192,7 @@ def find_devices(text):
         )
     import jax
 
-    if any(os.environ.get(variable) for variable in VARIABLES):
-        connect(**read_variables(), cluster_detection_method="deactivate")
-    elif int(os.environ.get("SLURM_STEP_NUM_TASKS", 1)) > 1:
-        connect(cluster_detection_method="slurm")
+    hosts.find_others()
     found = Devices(
         jax.device_count(),
         jax.process_index(),
@@ -217,94 +202,3 @@ def find_devices(text):
     if not found.is_first:
         sys.stdout = open(os.devnull, "w")  # noqa: SIM115
     return found
-
-
-def read_variables():
-    """What Keras' environment variables say, as `jax.distributed` calls it."""
-    values = [os.environ.get(variable, "") for variable in VARIABLES]
-    address, *numbers = values
-    address = address.split(",")[0]
-    if ":" not in address or not all(number.isdecimal() for number in numbers):
-        found = ", ".join(map("=".join, zip(VARIABLES, values, strict=True)))
-        raise argparse.ArgumentTypeError(
-            "expected the address HOST:PORT of the first process and two whole numbers "
-            f"in the environment, found {found}"
-        )
-    count, process = map(int, numbers)
-    if process >= count:
-        raise argparse.ArgumentTypeError(
-            f"expected {VARIABLES[2]} from 0 to {count - 1}, found {process}"
-        )
-    return {
-        "coordinator_address": address,
-        "num_processes": count,
-        "process_id": process,
-    }
-
-
-def connect(**arguments):
-    """Find the other processes, which JAX then does at once.
-
-    Args:
-        arguments: of `jax.distributed.initialize`.
-    """
-    import jax
-
-    if "coordinator_address" in arguments:
-        meet(*list(arguments.values())[:3])
-    jax.distributed.initialize(**arguments, heartbeat_timeout_seconds=HEARTBEAT_SECONDS)
-
-
-def meet(address, count, process):
-    """Wait until all processes are there; JAX would end this one without a clear line.
-
-    Args:
-        address: HOST:PORT of the first process.
-        count: how many there are.
-        process: which this one is, from 0.
-
-    Raises:
-        ArgumentTypeError: not all came in time.
-    """
-    host, port = address.rsplit(":", 1)
-    end = time.monotonic() + CONNECT_SECONDS
-    try:
-        if process == 0:
-            welcome(int(port), count, end)
-        else:
-            visit(host, int(port), process, end)
-    except OSError as error:
-        raise argparse.ArgumentTypeError(
-            f"expected {count} processes to meet at {address} within "
-            f"{CONNECT_SECONDS} s, found {error}; start all of them, with an address "
-            "that each host can reach and that is free on the first"
-        ) from error
-
-
-def welcome(port, count, end):
-    """Wait for a connection from every other process, then close them all."""
-    with contextlib.ExitStack() as stack:
-        server = stack.enter_context(socket.create_server(("", port)))
-        waiting = set(range(1, count))
-        while waiting:
-            server.settimeout(max(0.1, end - time.monotonic()))
-            visitor = stack.enter_context(server.accept()[0])
-            visitor.settimeout(5)
-            with contextlib.suppress(OSError, ValueError):
-                waiting.discard(int(visitor.recv(20)))
-
-
-def visit(host, port, process, end):
-    """Tell the first process that this one is there, and wait until all are."""
-    while True:
-        try:
-            with socket.create_connection((host, port), timeout=5) as connection:
-                connection.settimeout(max(0.1, end - time.monotonic()))
-                connection.sendall(str(process).encode())
-                connection.recv(1)
-                return
-        except ConnectionRefusedError:
-            # The first process is not there yet.
-            if time.monotonic() > end:
-                raise
-            time.sleep(0.2)

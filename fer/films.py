@@ -3,6 +3,7 @@
 Needs requirements-photos.txt.
 """
 
+import os
 import time
 
 import numpy as np
@@ -26,6 +27,9 @@ def read_moments(path, every):
     Raises:
         InputError: the film cannot be opened, or not one picture of it be read.
     """
+    # What is wrong with a film is said below, in one line.
+    os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
+    cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_ERROR)
     # Only its decoder of films: others would take a name for a pattern or a camera.
     film = cv2.VideoCapture(str(path), cv2.CAP_FFMPEG)
     following = 0.0

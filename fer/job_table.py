@@ -65,6 +65,7 @@ def draw_table(names, states):
         "run", "epoch", "val_accuracy", "left", box=None, title_justify="left"
     )
     table.title = f"runs: {', '.join(counts)}"
+    table.show_header = "running" in states
     for name, state in zip(names, states, strict=True):
         if state == "running":
             table.add_row(name, *(text or "" for text in read_epoch(name).values()))

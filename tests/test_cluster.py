@@ -69,6 +69,7 @@ def plan_disturbed(drawn, name, *disturbance):
     return jobs.Job(command, *cluster_run.read_flags(arguments))
 
 
+@pytest.mark.slow
 def test_a_preempted_and_a_killed_run_go_on_to_the_bit(local, drawn, monkeypatch):
     """As a node would: submitit's signal to its process there, SIGKILL to the run."""
     monkeypatch.setenv("TF_NUM_INTRAOP_THREADS", "1")

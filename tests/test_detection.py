@@ -72,6 +72,19 @@ def test_there_is_no_face_in_grey(detector, shape):
     assert cuts.find_readable().shape == (0,)
 
 
+def test_nonsense_is_no_face():
+    row = np.array([10, 10, 20, 20, *([20, 20] * 5), 0.9])
+    rows = np.tile(row, (6, 1))
+    rows[1, 0] = 1e30
+    rows[2, 5] = -1e30
+    rows[3, 2] = 0
+    rows[4, 3] = np.nan
+    rows[5, :4] = -40, -40, 120, 120
+    plausible = detection.is_plausible(rows, np.array([50, 40]))
+    assert plausible.tolist() == [True, False, False, False, False, False]
+    assert detection.is_plausible(rows[:0], np.array([50, 40])).shape == (0,)
+
+
 def test_drawn_faces_are_found(detector):
     faces, _ = draw_faces.draw_faces(50, 0)
     found = [

@@ -1,6 +1,7 @@
 """One run on several devices: virtual ones, and processes on loopback, one killed."""
 
 import argparse
+import concurrent.futures
 import importlib.util
 import json
 import os
@@ -16,7 +17,7 @@ import pytest
 from conftest import ROOT, run_script
 from test_resume import read_weights
 
-from fer import augmentation, data, devices
+from fer import augmentation, data, devices, hosts
 from fer.augmentation import AUGMENTATIONS, AugmentedFaces, FaceGenerator
 from fer.command import InputError
 from fer.devices import ONE, Devices
@@ -98,16 +99,17 @@ def test_a_script_refuses_them_in_one_line(drawn, tmp_path):
     ("values", "message"),
     [
         (["10.0.0.1", "2", "0"], "expected the address HOST:PORT"),
+        (["10.0.0.1:http", "2", "0"], "expected the address HOST:PORT"),
         (["10.0.0.1:80", "two", "0"], "two whole numbers"),
         (["10.0.0.1:80", "2", ""], "two whole numbers"),
         (["10.0.0.1:80", "2", "2"], "from 0 to 1, found 2"),
     ],
 )
 def test_wrong_variables_are_refused(values, message, monkeypatch):
-    for variable, value in zip(devices.VARIABLES, values, strict=True):
+    for variable, value in zip(hosts.VARIABLES, values, strict=True):
         monkeypatch.setenv(variable, value)
     with pytest.raises(argparse.ArgumentTypeError, match=message):
-        devices.read_variables()
+        hosts.read_variables()
 
 
 @pytest.fixture(scope="module")
@@ -208,6 +210,7 @@ def kill(i):
 
 
 @needs_jax
+@pytest.mark.slow
 def test_where_one_of_two_processes_is_killed_both_resume(faces, one, tmp_path):
     folders = tmp_path / "first", tmp_path / "second"
     first, second = start_pair(faces, folders, kill(1))
@@ -257,12 +260,32 @@ def test_processes_with_different_flags_are_refused(faces, tmp_path):
     assert not (folders[0] / "checkpoints/run.state").exists()
 
 
+def test_processes_meet_once_all_are_there(monkeypatch):
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        address = f"127.0.0.1:{free.getsockname()[1]}"
+    with concurrent.futures.ThreadPoolExecutor(3) as pool:
+        early = [pool.submit(hosts.meet, address, 3, process) for process in (2, 0)]
+        assert not concurrent.futures.wait(early, 1).done
+        hosts.meet(address, 3, 1)
+        assert all(future.result() is None for future in early)
+
+        # Of three, one never comes: each of the others says so.
+        monkeypatch.setattr(hosts, "CONNECT_SECONDS", 1)
+        for future in [pool.submit(hosts.meet, address, 3, i) for i in (0, 1)]:
+            with pytest.raises(
+                argparse.ArgumentTypeError, match="expected 3 processes"
+            ):
+                future.result()
+
+
 @needs_jax
+@pytest.mark.slow
 @pytest.mark.parametrize("process", [0, 1])
 def test_a_host_that_never_comes_is_not_waited_for(process, tmp_path):
     lines = """
-from fer import command, devices
-devices.CONNECT_SECONDS = 1
+from fer import command, devices, hosts
+hosts.CONNECT_SECONDS = 1
 parser = command.new_parser("")
 parser.add_argument("--devices", type=devices.find_devices)
 command.run(lambda: parser.parse_args(["--devices", "all"]))
@@ -272,7 +295,7 @@ command.run(lambda: parser.parse_args(["--devices", "all"]))
         free.bind(("127.0.0.1", 0))
         address = f"127.0.0.1:{free.getsockname()[1]}"
     values = [address, "2", str(process)]
-    environment |= dict(zip(devices.VARIABLES, values, strict=True))
+    environment |= dict(zip(hosts.VARIABLES, values, strict=True))
     found = subprocess.run(
         [sys.executable, "-c", lines],
         env=environment,

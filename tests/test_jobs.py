@@ -228,6 +228,8 @@ def test_the_table_tells_how_far_each_run_is(folder):
         ["2 min", "9 s", ""],
     ]
     assert table.title == "runs: 2 waiting, 3 running, 1 done"
+    assert table.show_header
+    assert not job_table.draw_table(["a"], ["done"]).show_header
 
 
 def test_the_epochs_of_a_real_run_are_found(trained, monkeypatch, drawn):

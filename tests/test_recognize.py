@@ -87,6 +87,7 @@ def test_a_folder_of_every_kind_of_picture(portrait, model, tmp_path):
     tiny.save(photos / "tiny.png")
     (photos / "broken.jpg").write_bytes(b"\xff\xd8\xff no picture")
     (photos / "phone.heic").write_bytes(b"\0\0\0\x18ftypheic" + bytes(20))
+    (photos / "broken.mp4").write_bytes(b"no film")
     (photos / "notes.txt").write_text("no picture either")
 
     process = run_script(
@@ -104,7 +105,9 @@ def test_a_folder_of_every_kind_of_picture(portrait, model, tmp_path):
     assert "photos/broken.jpg: expected a picture" in process.stderr
     assert "photos/phone.heic: expected a picture, found one in HEIC" in process.stderr
     assert "notes" not in process.stdout + process.stderr
-    assert "left out 2 that could not be read" in process.stderr
+    assert "photos/broken.mp4: expected a film" in process.stderr
+    assert "left out 3 that could not be read" in process.stderr
+    assert len(process.stderr.splitlines()) == 4
 
     [tiny_row] = [row for row in rows if row["picture"].endswith("tiny.png")]
     assert tiny_row["emotion"] == tiny_row["happy"] == "" and float(tiny_row["score"])
@@ -113,7 +116,7 @@ def test_a_folder_of_every_kind_of_picture(portrait, model, tmp_path):
     for name in ("exif.jpg", "grey.png", "cmyk.tif", "trip/one.png", "first.gif"):
         for column in ("x", "y", "width", "height"):
             expected = int(first["photos/one.jpg"][column])
-            assert abs(int(first[f"photos/{name}"][column]) - expected) <= 4, name
+            assert abs(int(first[f"photos/{name}"][column]) - expected) <= 12, name
     for row in rows:
         if row["emotion"]:
             shares = [float(row[emotion]) for emotion in EMOTIONS]
@@ -181,7 +184,7 @@ def test_copies_never_fall_on_other_files(portrait, model, tmp_path, run):
 
 def test_whole_needs_no_detector(model, tmp_path):
     """Also where the packages are not there; a cut face stays as it is, to the bit."""
-    faces, _ = draw_faces.draw_faces(3, 0)
+    faces = draw_faces.draw_faces(7, 0)[0][:3]
     for number, face in enumerate(faces):
         Image.fromarray(face[..., 0]).save(tmp_path / f"{number}.png")
     Image.new("L", (90, 60), 100).save(tmp_path / "wide.png")

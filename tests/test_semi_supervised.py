@@ -205,6 +205,8 @@ def test_self_training_shows_labelled_and_sure_faces_equally_often(faces, rows):
             probabilities[:3] = np.eye(7)[3]
             return probabilities
 
+        predict_on_batch = predict
+
     learner = make_learner(faces, rows, SureOfThree())
     num_pool = len(labelled) + 3
     # As many steps as it takes to see each of them 32 times, batch by batch.
@@ -218,6 +220,8 @@ def test_self_training_without_sure_faces_is_supervised(faces, rows):
     class Unsure:
         def predict(self, faces, **_):
             return np.full((len(faces), 7), 1 / 7)
+
+        predict_on_batch = predict
 
     learner = make_learner(faces, rows, Unsure())
     [batch] = learner.make_self_training([5], TINY)
