@@ -594,7 +594,7 @@ def test_what_is_not_recorded_is_said(lone, tmp_path):
     )
     write_report.main(["--faces", "none", str(lone)])
     words = Page(tmp_path / "report.html").words
-    assert "dnn.json does not hold minutes, commit." in words
+    assert "dnn.json: minutes, commit are not recorded there" in words
     assert "dnn was trained with Keras 3.8.0" in words
     assert words.count("not recorded") >= 2
 

@@ -102,9 +102,11 @@ def formatter(render):
 
 
 def format_plainly(value):
-    """A setting: a number, a word, yes or no."""
+    """A setting: a number, a word, a list, yes or no."""
     if isinstance(value, bool):
         return "yes" if value else "no"
+    if isinstance(value, list):
+        return ", ".join(map(str, value)) or "none"
     return f"{value:g}" if isinstance(value, float) else str(value)
 
 

@@ -44,8 +44,14 @@ def describe_training(runs, pictures):
     for run in runs:
         settings = (run.record or {}).get("settings", {})
         keys += [key for key in settings if key not in (*keys, *SETTINGS_LEFT_OUT)]
+    missing = {}
+    for run in runs:
+        lacking = tuple(run.list_missing())
+        missing.setdefault(lacking, []).append(run.path.with_suffix(".json"))
+    missing.pop((), None)
     return {
         "settings": keys,
+        "missing": missing.items(),
         "runs": [describe_run(run, pictures) for run in runs],
     }
 
@@ -71,7 +77,6 @@ def describe_run(run, pictures):
         "run": run,
         "log": run.path.with_suffix(".csv"),
         "json": run.path.with_suffix(".json"),
-        "missing": run.list_missing(),
         "curves": curves,
         "last": last,
         "lowest": lowest,

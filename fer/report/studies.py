@@ -47,10 +47,10 @@ def compare_main(table):
     """Yield what augmentation and normalization add to nothing and to each other."""
     neither, normalized, augmented, both = next(iter(MAIN.values())).values()
     for names, cells in (
-        (("augmentation alone", "training without both"), (augmented, neither)),
-        (("normalization alone", "training without both"), (normalized, neither)),
-        (("both", "normalization alone"), (both, normalized)),
-        (("both", "augmentation alone"), (both, augmented)),
+        (("augmentation alone", "training without either"), (augmented, neither)),
+        (("normalization alone", "training without either"), (normalized, neither)),
+        (("the two together", "normalization alone"), (both, normalized)),
+        (("the two together", "augmentation alone"), (both, augmented)),
     ):
         difference = table.compare(*names, cells, ACCURACY)
         if difference is not None:
