@@ -49,8 +49,8 @@ def compare_main(table):
     for names, cells in (
         (("augmentation alone", "training without either"), (augmented, neither)),
         (("normalization alone", "training without either"), (normalized, neither)),
-        (("the two together", "normalization alone"), (both, normalized)),
-        (("the two together", "augmentation alone"), (both, augmented)),
+        (("training with both", "normalization alone"), (both, normalized)),
+        (("training with both", "augmentation alone"), (both, augmented)),
     ):
         difference = table.compare(*names, cells, ACCURACY)
         if difference is not None:
