@@ -22,11 +22,11 @@ import sys
 # Before Keras, which it has start in silence.
 from fer import command, paths, sources
 from fer.command import InputError
-from fer.report import inside, results, studies
-from fer.report.answers import ask_validation
-from fer.report.faces import choose_active, choose_shown, load_test, load_training_faces
-from fer.report.page import Pictures, write_page
-from fer.report.runs import load_runs
+from report import inside, results, studies
+from report.answers import ask_validation
+from report.faces import choose_active, choose_shown, load_test, load_training_faces
+from report.page import Pictures, write_page
+from report.runs import load_runs
 
 import keras
 

@@ -22,9 +22,9 @@ from tiny_network import build_tiny
 
 import write_report
 from fer import checkpoints, command, complexity, data, saliency
-from fer.report import measure, results, table
-from fer.report.page import Missing
 from networks.blocks import emotion_output, face_input
+from report import measure, results, table
+from report.page import Missing
 
 # Where digits are no measures: names, commands, literature, formulas, messages.
 EXEMPT = {"code", "cite", "var", "time", "svg", "script", "style", "title"}

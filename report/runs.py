@@ -8,7 +8,7 @@ import pandas as pd
 import plot_history
 from fer import checkpoints, gradients
 from fer.command import InputError
-from fer.report.measure import take
+from report.measure import take
 
 # What the page takes from a record, and the kinds of values that stand there. Words
 # after a point are keys of an object within.

@@ -10,8 +10,8 @@ import numpy as np
 from fer import checkpoints, data, held_out, measures
 from fer.command import InputError
 from fer.data import EMOTIONS
-from fer.report.measure import compare, derive, take
-from fer.report.page import Missing
+from report.measure import compare, derive, take
+from report.page import Missing
 
 
 @dataclasses.dataclass(frozen=True)
@@ -46,7 +46,7 @@ def find_validation_faces(run, faces):
     """The faces that a run held out, by its record.
 
     Args:
-        run: a `fer.report.runs.Run`.
+        run: a `report.runs.Run`.
         faces: path, images and labels of the training faces, or a Missing.
 
     Returns:

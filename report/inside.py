@@ -14,8 +14,8 @@ from fer import principal_components as pca
 from fer.command import InputError
 from fer.data import EMOTIONS
 from fer.progress import Progress
-from fer.report.measure import compare, take
-from fer.report.page import Missing
+from report.measure import compare, take
+from report.page import Missing
 
 
 def plot_saliency_maps(run, shown, path):
@@ -178,7 +178,7 @@ def describe_filters(run, activity, shown, pictures):
 
     Args:
         run: of the network.
-        activity: the `fer.report.faces.Shown` on which active filters are found.
+        activity: the `report.faces.Shown` on which active filters are found.
         shown: faces that may be shown, or None.
         pictures: to draw with.
     """

@@ -5,11 +5,11 @@ import re
 import train_ensemble
 from experiments.ablations import INGREDIENTS, MAIN, Cell
 from fer import ensembles, paths
-from fer.report.answers import average, compare_accuracy, describe_accuracy
-from fer.report.measure import compare, derive
-from fer.report.page import Missing
-from fer.report.runs import load_runs
-from fer.report.table import Table
+from report.answers import average, compare_accuracy, describe_accuracy
+from report.measure import compare, derive
+from report.page import Missing
+from report.runs import load_runs
+from report.table import Table
 
 # By which the runs are compared: the last epoch was chosen by nobody.
 ACCURACY = "last_val_accuracy"

@@ -9,7 +9,7 @@ import draw_faces
 import plot_filters
 from fer import data, paths, sources
 from fer.command import InputError
-from fer.report.page import Missing
+from report.page import Missing
 
 # Drawn faces among which the surest right and wrong answers are looked for.
 DRAWN_FACES = 350

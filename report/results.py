@@ -6,11 +6,11 @@ Each is what its template needs, or a Missing that says why not.
 import numpy as np
 
 from fer import figures
-from fer.report import answers as asked
-from fer.report import operations
-from fer.report.drawing import draw_network
-from fer.report.measure import derive, take
-from fer.report.page import Missing
+from report import answers as asked
+from report import operations
+from report.drawing import draw_network
+from report.measure import derive, take
+from report.page import Missing
 
 SETTINGS_LEFT_OUT = ("faces", "layers", "network")
 

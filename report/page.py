@@ -15,9 +15,9 @@ from markupsafe import Markup
 from PIL import Image
 
 from fer.files import replacing
-from fer.report.measure import CHANCE, Measure, take
+from report.measure import CHANCE, Measure, take
 
-TEMPLATES = Path(__file__).resolve().parent.parent.parent / "templates"
+TEMPLATES = Path(__file__).resolve().parent / "templates"
 # The parts in the order of the page, each a template of templates/parts/.
 CONTENTS = {
     "network": "The network",
@@ -147,7 +147,7 @@ def build_environment():
         "scientific": formatter(format_power),
         "plain": formatter(format_plainly),
     }
-    environment.globals["chance"] = take("fer/report/measure.py", "CHANCE", CHANCE)
+    environment.globals["chance"] = take("report/measure.py", "CHANCE", CHANCE)
     environment.tests |= {
         "missing": lambda part: isinstance(part, Missing),
         "measure": lambda value: isinstance(value, Measure),

@@ -6,7 +6,7 @@ The source of a number is "FILE: column where column=value, ...".
 import csv
 
 from fer.command import InputError
-from fer.report.measure import compare, compare_means, derive, take
+from report.measure import compare, compare_means, derive, take
 
 
 class Table:

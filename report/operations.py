@@ -8,7 +8,7 @@ from keras import layers
 
 from fer import complexity
 from fer.provenance import measure_size
-from fer.report.measure import derive, take
+from report.measure import derive, take
 
 
 def describe_network(run):
