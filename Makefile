@@ -1,13 +1,14 @@
 # make demo       a CNN and a DNN on drawn faces and a submission, two minutes
 # make test       the quick tests and the style check, in under five minutes
-# make test-all   the slow tests too, in under an hour
+# make test-all   the slow tests too, in about an hour
+# make report     docs/report.html from the shipped networks, with drawn faces
 # make figures    the figures of plots/ that show faces, filters and confusions of MODEL
 
 PYTHON ?= python3
 BIN := .venv/bin
 MODEL ?= $(firstword $(wildcard checkpoints/cnn.keras pretrained/cnn.keras))
 
-.PHONY: demo test test-all figures
+.PHONY: demo test test-all figures report
 
 demo: .venv/installed
 	$(BIN)/python draw_faces.py
@@ -25,6 +26,11 @@ figures: .venv/installed data/drawn/train.csv
 		--output plots/$(basename $(notdir $(MODEL)))_emotions.png
 	$(BIN)/python plot_filters.py $(MODEL) --face 0 --train data/drawn/train.csv
 	$(BIN)/python plot_pca.py
+
+report: .venv/installed
+	$(BIN)/python write_report.py pretrained/*.keras \
+		$(if $(wildcard data/public_labels.csv),--labels data/public_labels.csv) \
+		--output docs/report.html
 
 data/drawn/train.csv: draw_faces.py .venv/installed
 	$(BIN)/python draw_faces.py

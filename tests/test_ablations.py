@@ -104,7 +104,8 @@ def test_the_four_cells_on_drawn_faces(drawn, tmp_path):
     ]
     assert table["val_accuracy"].between(0, 1).all()
     assert (tmp_path / "plots/ablations.png").stat().st_size > 10_000
-    assert first.stdout.count("\n| ") == 1 + len(cells)
+    # Header, rule and a row per cell.
+    assert first.stdout.count("\n| ") == 2 + len(cells)
 
     again = run_module("experiments.ablations", *arguments, cwd=tmp_path)
     assert f"{len(cells)} of {len(cells)} runs are finished" in again.stdout

@@ -191,6 +191,7 @@ def assert_close(folder, one):
 
 
 @needs_jax
+@pytest.mark.slow
 def test_two_devices_compute_what_one_does(faces, one, tmp_path):
     flag = "--xla_force_host_platform_device_count=2"
     output, _ = finish(start(faces, tmp_path, "--devices", "all", XLA_FLAGS=flag))

@@ -44,6 +44,7 @@ def test_a_damaged_log_is_refused(tmp_path):
     assert len(log_runs.load_log(log_runs.LOG).columns) == 10
 
 
+@pytest.mark.slow
 def test_views_are_compared(trained, drawn):
     images, labels = log_runs.data.load_training_faces(drawn / "train.csv")
     path = trained / "checkpoints/small_run.keras"

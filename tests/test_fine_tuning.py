@@ -66,6 +66,7 @@ def test_its_validation_faces_stay_held_out(tmp_path, capsys):
     assert fine_tuning.keep_held_out(everything, tmp_path / "some.keras") is everything
 
 
+@pytest.mark.slow
 def test_training_goes_on_from_a_checkpoint(trained, drawn, tmp_path):
     start = tmp_path / "start.keras"
     for suffix in (".keras", ".json"):

@@ -385,6 +385,7 @@ def read_number(text):
     return scale * float(digits), scale * 10.0 ** -len(found[2] or "")
 
 
+@pytest.mark.slow
 def test_every_measure_agrees_with_its_source(made, page):
     sources, seen = Sources(made), Counter()
     for attributes, text in page.measures:

@@ -199,6 +199,7 @@ def test_a_failing_training_touches_nothing(trained, drawn, tmp_path):
         assert not list(tmp_path.glob("plots/*"))
 
 
+@pytest.mark.slow
 def test_a_student_learns_from_teachers_that_saw_no_validation_face(
     trained, drawn, tmp_path
 ):
