@@ -154,9 +154,8 @@ def test_a_notebook_survives_its_scripts(tmp_path, drawn):
         run(SIGINT_ONCE_THERE_IS_A_STATE + "kept = 7")
         assert "--learning-rate" in run(f"%run {ROOT}/train_cnn.py --help")
         assert "error: unrecognized arguments: --depth" in run(train + " --depth 3")
-        assert "nowhere.csv: expected" in run(
-            f"%run {ROOT}/predict.py --test nowhere.csv"
-        )
+        predict = f"%run {ROOT}/predict.py {ROOT}/pretrained/cnn.keras"
+        assert "nowhere.csv: expected" in run(f"{predict} --test nowhere.csv")
         # Ctrl-C in the first epochs.
         run("import _thread, threading, signal, os")
         run("threading.Timer(20, os.kill, (os.getpid(), signal.SIGINT)).start()")
