@@ -7,8 +7,8 @@ and README figures can run the real path anywhere.
 
     python draw_faces.py                 # writes data/drawn/, about 10 s on one core
 
-In `make demo` a CNN names 93 % of the drawn test faces right, a dense network 28 %
-(2026-11-25). That says the pipeline works; it says nothing about photographs.
+In `make demo` a CNN names some 90 % of the drawn test faces right, a dense network 28 %
+of them. That says the pipeline works; it says nothing about photographs.
 
 The script refuses a folder that holds a train.csv or test.csv it did not write: it
 knows its own folders by the file drawn_faces.txt, which it puts there first.
