@@ -111,6 +111,7 @@ def bfloat16():
     keras.config.set_dtype_policy("float32")
 
 
+@pytest.mark.slow
 def test_quicken_takes_the_same_steps(bfloat16, monkeypatch):
     monkeypatch.setattr(fast_layers, "read_processor_flags", lambda: {"amx_bf16"})
     plain = vgg.build_cnn()

@@ -232,6 +232,7 @@ def test_the_table_tells_how_far_each_run_is(folder):
     assert not job_table.draw_table(["a"], ["done"]).show_header
 
 
+@pytest.mark.slow
 def test_the_epochs_of_a_real_run_are_found(trained, monkeypatch, drawn):
     monkeypatch.chdir(trained)
     arguments = ["--train", drawn / "train.csv", "--epochs", 2, "--network", "small"]

@@ -124,6 +124,7 @@ def test_faces_are_analyzed(points):
     assert found.emotion_share[0] > 0.9 and found.emotion_share[1] < 0.2
 
 
+@pytest.mark.slow
 def test_what_the_figure_shows(points, drawn_figures):
     found = pca.analyze(*points)
     component_figures.plot_components(found, points[0][:3], "pca.png")
@@ -153,6 +154,7 @@ def test_what_the_figure_shows(points, drawn_figures):
     assert legend == ["disgust, mean", "sad, mean"]
 
 
+@pytest.mark.slow
 def test_the_script_end_to_end(drawn, tmp_path):
     train, test = "--train", drawn / "train.csv"
     process = run_script(

@@ -544,6 +544,7 @@ def leave_out(*_):
     return Missing("Left out.")
 
 
+@pytest.mark.slow
 def test_the_words_follow_numbers_that_are_the_other_way_round(dense_wins):
     wins = r"dnn stands [\d.]+ ± [\d.]+ points of the validation faces above cnn\."
     assert re.search(wins, dense_wins)

@@ -50,6 +50,7 @@ def test_a_run_writes_its_four_files(trained):
     assert len(record["validation_rows"]) == 42
 
 
+@pytest.mark.slow
 def test_the_checkpoint_needs_nothing_of_this_project(trained, drawn, tmp_path):
     """A process elsewhere with keras alone predicts what predict.py predicts."""
     checkpoint = trained / "checkpoints/small_run.keras"
@@ -245,6 +246,7 @@ def test_half_of_a_target_is_the_average_answer_of_the_teachers(monkeypatch):
     np.testing.assert_allclose(targets, expected, atol=1e-7)
 
 
+@pytest.mark.slow
 def test_a_network_can_be_trained_as_another_one_is(drawn, tmp_path):
     arguments = ["--train", drawn / "train.csv", "--epochs", 1]
     arguments += ["--network", "small", "--recipe", "vgg", "--mixup", 0.2]

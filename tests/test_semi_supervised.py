@@ -230,6 +230,7 @@ def test_self_training_without_sure_faces_is_supervised(faces, rows):
         np.testing.assert_array_equal(array, other)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", PSEUDO_METHODS)
 def test_resumed_is_as_if_never_stopped(drawn, tmp_path, monkeypatch, method):
     def train(folder, epochs, *arguments):
