@@ -107,6 +107,7 @@ if not pathlib.Path("once").exists():
 """
 
 
+@pytest.mark.slow
 def test_an_array_job_of_which_one_run_is_requeued(cluster, tmp_path):
     """Slurm sends the signal that it sends before the time of a job is over."""
     (tmp_path / "checkpoints").mkdir()
