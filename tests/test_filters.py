@@ -257,6 +257,7 @@ def test_the_flags_reach_the_sheet(saved, drawn, drawn_figures):
     )
 
 
+@pytest.mark.slow
 def test_the_script_end_to_end(trained, drawn, tmp_path):
     checkpoint = trained / "checkpoints/small_run.keras"
     before = checkpoint.read_bytes()

@@ -56,6 +56,7 @@ def test_a_labelled_file_is_scored_by_usage_out_of_its_archive(model, tmp_path):
     ]
 
 
+@pytest.mark.slow
 def test_pictures_keep_their_names_in_the_submission(model, tmp_path):
     path, answers = model
     folder = tmp_path / "faces"

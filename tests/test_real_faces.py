@@ -4,10 +4,12 @@ import time
 
 import numpy as np
 import pandas as pd
+import pytest
 
 from fer import data
 
 
+@pytest.mark.slow
 def test_the_real_files_are_read_as_they_are(real_faces):
     """Against pandas and a split per row, in at most half of its time and exactly."""
     started = time.perf_counter()
@@ -30,6 +32,7 @@ def test_the_real_files_are_read_as_they_are(real_faces):
     assert faces.ids == [str(number) for number in range(7178)]
 
 
+@pytest.mark.slow
 def test_no_real_copy_stands_on_both_sides(real_faces):
     images, labels = data.load_training_faces(real_faces / "train.csv")
     groups = data.group_copies(images)

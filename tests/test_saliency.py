@@ -230,6 +230,7 @@ def test_grad_cam_takes_the_rectified_maps_of_the_last_convolution(
         saliency.find_grad_cam_layer(convolutional, "logits")
 
 
+@pytest.mark.slow
 def test_the_script_end_to_end(trained, drawn, tmp_path):
     checkpoint = trained / "checkpoints/small_run.keras"
     before = checkpoint.read_bytes()
