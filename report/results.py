@@ -176,33 +176,39 @@ def compare_kinds(runs, ask, pictures):
     }
 
 
-def describe_confusions(runs, ask, pictures):
-    """Confusion matrix, confusions in words and recalls of the networks shown."""
+def describe_shown(runs, ask, describe):
+    """What `describe` says of each network shown and its answers, or what it lacks."""
     described = []
     for run in choose_shown(runs):
         found = ask(run)
         if isinstance(found, Missing):
             described.append({"name": run.name, "missing": found})
-            continue
-        emotions = {"missing": None, **asked.describe_emotions(found)}
+        else:
+            described.append({"missing": None, **describe(run, found)})
+    return described
+
+
+def describe_confusions(runs, ask, pictures):
+    """Confusion matrix, confusions in words and recalls of the networks shown."""
+
+    def describe(run, found):
+        emotions = asked.describe_emotions(found)
         title = f"{len(found.labels):,} validation faces"
         matrix = {run.name: emotions["counts"]}
-        emotions["picture"] = pictures.draw(figures.plot_confusions, matrix, title)
-        described.append(emotions)
-    return described
+        picture = pictures.draw(figures.plot_confusions, matrix, title)
+        return {**emotions, "picture": picture}
+
+    return describe_shown(runs, ask, describe)
 
 
 def describe_calibrations(runs, ask, pictures):
     """Calibration of the networks shown."""
-    described = []
-    for run in choose_shown(runs):
-        found = ask(run)
-        if isinstance(found, Missing):
-            described.append({"name": run.name, "missing": found})
-            continue
-        calibration = {"missing": None, **asked.describe_calibration(found)}
-        calibration["picture"] = pictures.draw(
+
+    def describe(run, found):
+        calibration = asked.describe_calibration(found)
+        picture = pictures.draw(
             figures.plot_calibration, calibration["calibration"], run.name
         )
-        described.append(calibration)
-    return described
+        return {**calibration, "picture": picture}
+
+    return describe_shown(runs, ask, describe)
