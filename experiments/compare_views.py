@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from fer import checkpoints, command, data, sources
+from fer import checkpoints, command, evaluation, sources
 
 # Which of fer.checkpoints.VIEWS are averaged, by what they change, each also mirrored.
 SELECTIONS = {
@@ -58,12 +58,11 @@ def compute_accuracies(model, images, labels):
 
 def main():
     options = build_parser().parse_args()
-    images, labels = data.load_training_faces(options.train, options.ignore)
+    faces = evaluation.load_held_out(options, options.models)
     print(f"| checkpoint | as it is | {' | '.join(SELECTIONS)} |")
     print("|---" + "|--:" * (1 + len(SELECTIONS)) + "|")
-    for path in options.models:
+    for path, (_, images, labels, rows, _) in zip(options.models, faces, strict=True):
         model = checkpoints.load_checkpoint(path)
-        rows = checkpoints.require_held_out_rows([path], images, labels)
         accuracies = compute_accuracies(model, images[rows], labels[rows])
         texts = [f"{accuracy:.4f}" for accuracy in accuracies.values()]
         print(f"| {path.stem} | {' | '.join(texts)} |", flush=True)

@@ -21,7 +21,7 @@ from pathlib import Path
 import matplotlib.pyplot as plt
 import pandas as pd
 
-from fer import checkpoints, command, data, figures, paths, sources
+from fer import checkpoints, command, evaluation, figures, paths, sources
 from fer.files import replacing
 
 LOG = Path(__file__).resolve().parent / "log.csv"
@@ -78,14 +78,18 @@ def load_log(path):
     return log
 
 
-def measure_run(path, images, labels, options):
+def measure_run(path, faces, options):
     """The row of one run, by column.
+
+    Args:
+        path: of its checkpoint.
+        faces: the Evaluation of those that it held out.
+        options: of this script.
 
     Raises:
         InputError: there is no such run, it held out no faces, or its record is of a
             time when records did not hold the command.
     """
-    rows = checkpoints.require_held_out_rows([path], images, labels)
     record = checkpoints.load_record(path)
     if "command" not in record:
         raise command.InputError(
@@ -95,8 +99,9 @@ def measure_run(path, images, labels, options):
     accuracy = ""
     if not options.without_tta:
         model = checkpoints.load_checkpoint(path)
-        probabilities = checkpoints.predict(model, images[rows], tta=True)
-        accuracy = round(checkpoints.compute_accuracy(probabilities, labels[rows]), 4)
+        images, labels = faces.images[faces.rows], faces.labels[faces.rows]
+        probabilities = checkpoints.predict(model, images, tta=True)
+        accuracy = round(checkpoints.compute_accuracy(probabilities, labels), 4)
     return {
         "date": datetime.date.fromtimestamp(path.stat().st_mtime).isoformat(),
         "commit": format_commit(record),
@@ -155,11 +160,10 @@ def plot_operations(log, path):
 def main():
     options = build_parser().parse_args()
     rows = []
-    if options.models:
-        images, labels = data.load_training_faces(options.train, options.ignore)
-        for path in options.models:
-            rows.append(measure_run(path, images, labels, options))
-            print(f"{path}: {rows[-1]['val_accuracy']}", flush=True)
+    held_out = evaluation.load_held_out(options, options.models)
+    for path, faces in zip(options.models, held_out, strict=True):
+        rows.append(measure_run(path, faces, options))
+        print(f"{path}: {rows[-1]['val_accuracy']}", flush=True)
     # Only now: another process may have added rows meanwhile.
     log = load_log(LOG)
     if rows:

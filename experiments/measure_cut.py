@@ -16,7 +16,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from fer import checkpoints, command, data, sources, tables
+from fer import checkpoints, command, evaluation, sources, tables
 from fer.alignment import compute_frame, improve_points, straighten
 from fer.detection import find_faces, load_detector
 from fer.faces import IMAGE_SIZE
@@ -163,9 +163,10 @@ def shrink(images, size):
 
 def main():
     options = build_parser().parse_args()
-    images, labels = data.load_training_faces(options.train, options.ignore)
+    _, images, labels, rows, _ = next(
+        evaluation.load_held_out(options, [options.model])
+    )
     model = checkpoints.load_checkpoint(options.model)
-    rows = checkpoints.require_held_out_rows([options.model], images, labels)
     if options.faces and options.faces < len(rows):
         rng = np.random.default_rng(options.seed)
         rows = np.sort(rng.choice(rows, options.faces, replace=False))

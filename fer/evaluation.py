@@ -1,5 +1,6 @@
 """The faces that checkpoints are measured on: held out from training, or of a test."""
 
+import functools
 import sys
 from typing import NamedTuple
 
@@ -67,10 +68,7 @@ def load(options, models):
         )
     source = find_recorded_source(models)
     if source is not None:
-        faces = load_recorded_faces(source)
-        rows = np.arange(len(faces.images))
-        where = source["path"]
-        return Evaluation(where, faces.images, faces.labels, rows, "validation faces")
+        return load_recorded(source)
     images, labels = data.load_training_faces(options.train, options.ignore)
     rows, reason = checkpoints.find_held_out_rows(models, images, labels)
     kind = "validation faces"
@@ -78,6 +76,39 @@ def load(options, models):
         kind = "faces, also those trained on"
         print(f"warning: {reason}: all {kind}", file=sys.stderr)
     return Evaluation(options.train, images, labels, rows, kind)
+
+
+def load_held_out(options, models):
+    """Load, for each of some checkpoints, the faces that it held out.
+
+    Args:
+        options: those of `sources.add_train_flags`.
+        models: paths of the checkpoints.
+
+    Yields:
+        An Evaluation a checkpoint.
+
+    Raises:
+        InputError: the record of one knows of no such faces.
+    """
+    read_training_faces = functools.cache(data.load_training_faces)
+    for path in models:
+        source = find_recorded_source([path])
+        if source is not None:
+            yield load_recorded(source)
+            continue
+        images, labels = read_training_faces(options.train, tuple(options.ignore))
+        rows = checkpoints.require_held_out_rows([path], images, labels)
+        yield Evaluation(options.train, images, labels, rows, "validation faces")
+
+
+def load_recorded(source):
+    """The validation faces from elsewhere that a record names."""
+    faces = load_recorded_faces(source)
+    rows = np.arange(len(faces.images))
+    return Evaluation(
+        source["path"], faces.images, faces.labels, rows, "validation faces"
+    )
 
 
 def load_test(options):

@@ -4,7 +4,7 @@ import pandas as pd
 import pytest
 
 from experiments import compare_views, log_runs, throughput
-from fer import checkpoints
+from fer import checkpoints, data, evaluation
 from fer.command import InputError
 
 
@@ -17,10 +17,12 @@ def test_a_row_replaces_the_older_one_of_its_run():
 
 def test_a_run_becomes_a_row(trained, drawn, tmp_path, monkeypatch):
     monkeypatch.chdir(trained)
-    images, labels = log_runs.data.load_training_faces(drawn / "train.csv")
     path = trained / "checkpoints/small_run.keras"
-    options = log_runs.build_parser().parse_args([])
-    row = log_runs.measure_run(path, images, labels, options)
+    arguments = ["--train", str(drawn / "train.csv")]
+    options = log_runs.build_parser().parse_args(arguments)
+    (faces,) = evaluation.load_held_out(options, [path])
+    assert len(faces.rows) == 42
+    row = log_runs.measure_run(path, faces, options)
     assert tuple(row) == log_runs.COLUMNS
     assert row["command"].startswith("train_cnn.py --train ")
     assert row["network"] == "vgg" and row["seed"] == 0
@@ -28,7 +30,7 @@ def test_a_run_becomes_a_row(trained, drawn, tmp_path, monkeypatch):
     assert float(row["training_operations"]) == 5.28e11
     assert 0 <= row["val_accuracy_tta"] <= 1
     options = log_runs.build_parser().parse_args(["--without-tta"])
-    without = log_runs.measure_run(path, images, labels, options)
+    without = log_runs.measure_run(path, faces, options)
     assert without == {**row, "val_accuracy_tta": ""}
     log_runs.plot_operations(
         pd.DataFrame([row, without]).astype(str), tmp_path / "operations.png"
@@ -46,7 +48,7 @@ def test_a_damaged_log_is_refused(tmp_path):
 
 @pytest.mark.slow
 def test_views_are_compared(trained, drawn):
-    images, labels = log_runs.data.load_training_faces(drawn / "train.csv")
+    images, labels = data.load_training_faces(drawn / "train.csv")
     path = trained / "checkpoints/small_run.keras"
     model = checkpoints.load_checkpoint(path)
     accuracies = compare_views.compute_accuracies(model, images[:70], labels[:70])

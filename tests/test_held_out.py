@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from draw_faces import draw_faces
-from fer import data, held_out
+from fer import checkpoints, data, distillation, evaluation, held_out
 from fer.command import InputError
 
 IMAGES, LABELS = draw_faces(140, 3)
@@ -190,3 +190,43 @@ def test_a_fold_is_named_by_number_and_count(train):
         assert held_out.read_fold(text) is None
     with pytest.raises(InputError, match="into 99 folds"):
         data.load_split(train, "1/99")
+
+
+@pytest.fixture
+def records(train, tmp_path, monkeypatch):
+    """Records by path of runs on the same faces; the Split of a run on others."""
+    others = write_faces(tmp_path / "others.csv", OTHERS, OTHER_LABELS)
+    mine = write_faces(tmp_path / "mine.csv", IMAGES[:70], LABELS[:70])
+    by_share, by_file = data.load_split(train, 0.2), data.load_split(mine, others)
+    settings = {"faces": by_share.fingerprint}
+    records = {
+        "share": {"settings": settings, **by_share.describe()},
+        "file": {"settings": {"faces": by_file.fingerprint}, **by_file.describe()},
+    }
+    monkeypatch.setattr(checkpoints, "load_record", records.get)
+    monkeypatch.setattr(checkpoints, "load_checkpoint", lambda path: path)
+    monkeypatch.setattr(
+        checkpoints, "predict", lambda _, images: np.full((len(images), 7), 1 / 7)
+    )
+    return records, data.load_split(train, others)
+
+
+def test_each_checkpoint_is_measured_on_what_it_held_out(train, records):
+    options = argparse.Namespace(train=train, ignore=[])
+    found = evaluation.load_held_out(options, ["share", "file", "share"])
+    shares = [np.array(records[0]["share"]["validation_rows"])] * 2
+    for faces, rows in zip(found, [shares[0], np.arange(20), shares[1]], strict=True):
+        np.testing.assert_array_equal(faces.rows, rows)
+    with pytest.raises(InputError, match="nobody has no record"):
+        next(evaluation.load_held_out(options, ["nobody"]))
+
+
+def test_a_teacher_must_not_know_the_faces_of_another_file(records):
+    """Neither one trained on the same faces does, nor one validated on the same."""
+    _, faces = records
+    targets = distillation.soften(faces.train_targets, ["share", "file"], faces)
+    assert targets.shape == (140, 7)
+    records[0]["file"]["validation_faces"] = {"path": "elsewhere"}
+    for teacher in ("file", "nobody"):
+        with pytest.raises(InputError, match="found no word about them in the record"):
+            distillation.soften(faces.train_targets, ["share", teacher], faces)
