@@ -1,6 +1,6 @@
 # make demo       a CNN and a DNN on drawn faces and a submission, two minutes
 # make test       the quick tests and the style check, in under five minutes
-# make test-all   the slow tests too, in about an hour
+# make test-all   the slow tests too, in about half an hour
 # make report     docs/report.html from the shipped networks, with drawn faces
 # make figures    the figures of plots/ that show faces, filters and confusions of MODEL
 
@@ -38,10 +38,11 @@ data/drawn/train.csv: draw_faces.py .venv/installed
 test: .venv/installed-test
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/python -m pytest -q
+	$(BIN)/python -m pytest -q --numprocesses 2 --dist worksteal
 
-test-all: .venv/installed-test
-	$(BIN)/python -m pytest -q -m "slow or not slow"
+# One at a time: they time, kill and measure.
+test-all: test
+	$(BIN)/python -m pytest -q -m slow
 
 .venv/installed: requirements.txt
 	$(PYTHON) -m venv .venv

@@ -27,6 +27,8 @@ COUNTS = {
     ("valid_padding", "cnn"): (1_896_757, 1_894_873),
     ("valid_padding", "dnn"): (1_896_167, 1_891_879),
 }
+# Networks whose step takes long.
+SLOW = ("deep", "wide")
 MODELS = [("vgg", "cnn"), ("small", "cnn"), *COUNTS]
 
 
@@ -149,7 +151,7 @@ def test_small_mirrors_half_of_the_faces_one_way_or_the_other():
 @pytest.mark.parametrize(
     ("name", "kind"),
     [
-        pytest.param(name, kind, marks=pytest.mark.slow if name == "wide" else ())
+        pytest.param(name, kind, marks=pytest.mark.slow if name in SLOW else ())
         for name, kind in MODELS
     ],
 )

@@ -4,13 +4,14 @@ import hashlib
 import importlib
 import json
 import pkgutil
+import runpy
 import subprocess
 import sys
 
 import numpy as np
 import pandas as pd
 import pytest
-from conftest import ROOT, run_module, run_script
+from conftest import ROOT, run_script
 
 import experiments
 from fer import data, distillation, flags
@@ -121,15 +122,21 @@ def test_validation_zero_trains_on_every_row_and_keeps_the_last_epoch(drawn, tmp
 
 
 @pytest.mark.parametrize("script", SCRIPTS)
-def test_help_teaches(script):
-    process = run_script(script, "--help", cwd=ROOT)
-    assert f"python {script}" in process.stdout
+def test_help_teaches(script, capsys, monkeypatch):
+    monkeypatch.setattr(sys, "argv", [script, "--help"])
+    with pytest.raises(SystemExit) as end:
+        runpy.run_path(ROOT / script, run_name="__main__")
+    assert not end.value.code
+    assert f"python {script}" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("name", EXPERIMENTS)
-def test_help_of_an_experiment_teaches(name):
-    process = run_module(f"experiments.{name}", "--help", cwd=ROOT)
-    assert f"python -m experiments.{name}" in process.stdout
+def test_help_of_an_experiment_teaches(name, capsys, monkeypatch):
+    monkeypatch.setattr(sys, "argv", [f"{name}.py", "--help"])
+    with pytest.raises(SystemExit) as end:
+        runpy.run_module(f"experiments.{name}", run_name="__main__")
+    assert not end.value.code
+    assert f"python -m experiments.{name}" in capsys.readouterr().out
 
 
 def test_bad_input_is_one_line_and_touches_nothing(trained, drawn, tmp_path):
