@@ -12,7 +12,7 @@ runs do not exist names the command that makes them.
 
 The file needs nothing else and opens from the disk. Faces shown are drawn ones: those
 of FER2013 are not to be published, and only --faces own shows them. One checkpoint
-takes two minutes on two cores with AVX512_BF16.
+takes two and a half minutes on two cores with AVX512_BF16.
 """
 
 import datetime

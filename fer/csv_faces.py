@@ -34,8 +34,9 @@ OTHER_ORDERS = {
     "6 angry, 7 contempt) or FER+'s",
 }
 DELETE = "fix or delete the row"
-PLAIN_NUMBERS = b"0123456789. \t\n\r"
-ANY_NUMBERS = PLAIN_NUMBERS + b"+-eE"
+ANY_NUMBERS = b"0123456789. \t\n\r+-eE"
+# As pandas writes the numbers of a column that has gaps.
+WHOLE_NUMBER = re.compile(r"[0-9]\.0+")
 
 
 class Fault(ValueError):
@@ -180,6 +181,8 @@ class Columns:
             return LABELS[word]
         with contextlib.suppress(UnicodeDecodeError):
             word = field.strip().decode("utf-8")
+        if WHOLE_NUMBER.fullmatch(word):
+            word = word[0]
         if word in LABELS:
             return self.classes.find_label(EMOTIONS[LABELS[word]])
         if (
@@ -278,7 +281,7 @@ def parse_pixels(field):
 
 
 def parse_unusual_pixels(field):
-    """Grey levels written as 154.0, or as a list in brackets -> int64 (n,)."""
+    """Grey levels written as 154.0, 1.54e+02 or a list in brackets -> int64 (n,)."""
     text = field.strip()
     if text.startswith(b"[") and text.endswith(b"]"):
         text = text[1:-1].replace(b",", b" ")
@@ -289,8 +292,7 @@ def parse_unusual_pixels(field):
         except ValueError:
             values = None
     if values is not None and len(values) and np.isfinite(values).all():
-        is_plain = not text.translate(None, PLAIN_NUMBERS)
-        if is_plain and (values % 1 == 0).all() and values.max() < 1e9:
+        if (values % 1 == 0).all() and np.abs(values).max() < 1e9:
             return values.astype(np.int64)
         fractions = values[values % 1 != 0]
         if len(fractions):

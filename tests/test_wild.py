@@ -85,6 +85,14 @@ READ_CSV = {
     "floats with a point alone": write_csv(
         "label,feature", LABELS, [" ".join(f"{level}." for level in f) for f in LEVELS]
     ),
+    "NumPy's own floats": write_csv(
+        "label,feature",
+        LABELS,
+        [" ".join(f"{level:.18e}" for level in f) for f in LEVELS],
+    ),
+    "labels as floats": write_csv(
+        "label,feature", [f"{label:.1f}" for label in LABELS], TEXTS
+    ),
     "lists": write_csv("label,feature", LABELS, QUOTED),
     "lists, unquoted, with semicolons": write_csv(
         "label;feature", LABELS, [text.strip('"') for text in QUOTED], separator=";"
