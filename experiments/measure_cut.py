@@ -7,7 +7,7 @@ Lays each validation face of the checkpoint into a picture of 800x600 pixels: en
 random place, its edges repeated to those of the picture. Then finds it as recognize.py
 does, cuts it out in several ways and prints the accuracy of each on the faces found,
 the difference to the faces as they are, and its paired standard error. Prints as well
-what is left of faces that are shrunk to few pixels. Ten minutes on two cores; needs
+what is left of faces that are shrunk to few pixels. Five minutes on two cores; needs
 requirements-photos.txt.
 """
 
@@ -17,7 +17,7 @@ import cv2
 import numpy as np
 
 from fer import checkpoints, command, evaluation, sources, tables
-from fer.alignment import compute_frame, improve_points, straighten
+from fer.alignment import PLACES, build_frame, compute_frame, straighten
 from fer.detection import find_faces, load_detector
 from fer.faces import IMAGE_SIZE
 
@@ -45,21 +45,6 @@ def build_parser():
     return parser
 
 
-def build_frame(centre, side, angle=0.0):
-    """A frame as of fer.alignment: float (2, 3).
-
-    Args:
-        centre: x and y in the picture.
-        side: of the frame, in pixels of the picture.
-        angle: in degrees, clockwise.
-    """
-    scale, turn = side / IMAGE_SIZE, np.deg2rad(angle)
-    matrix = scale * np.array(
-        [[np.cos(turn), -np.sin(turn)], [np.sin(turn), np.cos(turn)]]
-    )
-    return np.column_stack([matrix, centre - matrix @ CENTRE])
-
-
 def draw_picture(face, rng):
     """Lay a face, uint8 (48, 48), into a picture, uint8 (600, 800), and its frame."""
     side = IMAGE_SIZE * rng.uniform(*ZOOMS)
@@ -67,7 +52,7 @@ def draw_picture(face, rng):
     # A turned face still fits in.
     reach = min(0.65 * side, HEIGHT / 2)
     centre = rng.uniform(reach, [WIDTH - reach, HEIGHT - reach])
-    frame = build_frame(centre, side, angle)
+    frame = build_frame(centre, side, np.deg2rad(angle))
     matrix = frame.copy()
     # OpenCV measures from the centre of the first pixel.
     matrix[:, 2] += matrix[:, :2].sum(axis=1) / 2 - 0.5
@@ -86,7 +71,7 @@ def find_face(detector, picture, frame):
     """The surest face over the middle of a frame, or None.
 
     Returns:
-        Its box (4,) and its points (5, 2), as first found and as improved.
+        Its box (4,) and its points (5, 2).
     """
     color = np.repeat(picture[..., None], 3, axis=-1)
     found = find_faces(detector, color)
@@ -96,19 +81,28 @@ def find_face(detector, picture, frame):
     if not near.any():
         return None
     surest = np.where(near, found.scores, -1).argmax()
-    points = found.points[surest]
-    return found.boxes[surest], points, improve_points(detector, color, points)
+    return found.boxes[surest], found.points[surest]
 
 
-def cut_ways(picture, frame, box, points, improved):
+def fit_frame(points):
+    """The frame whose five places come closest to the points, by least squares."""
+    places, targets = PLACES @ [1, 1j], points @ [1, 1j]
+    centred = places - places.mean()
+    factor = (centred.conj() @ targets) / (centred.conj() @ centred)
+    centre = targets.mean() + factor * (CENTRE @ [1, 1j] - places.mean())
+    side = IMAGE_SIZE * np.abs(factor)
+    return build_frame([centre.real, centre.imag], side, np.angle(factor))
+
+
+def cut_ways(picture, frame, box, points):
     """Cut a face out in every way that is compared: dict from its name to the face."""
-    centre = box[:2] + box[2:] / 2
+    centre, side = box[:2] + box[2:] / 2, max(box[2:])
     frames = {
         "the place known": frame,
-        "five points, as recognize.py": compute_frame(improved),
-        "five points, as first found": compute_frame(points),
+        "box and turn, as recognize.py": compute_frame(box, points),
+        "five points": fit_frame(points),
         **{
-            f"box, {width:g} times as wide": build_frame(centre, width * max(box[2:]))
+            f"box, {width:g} times as wide": build_frame(centre, width * side)
             for width in BOX_WIDTHS
         },
     }

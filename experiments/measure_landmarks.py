@@ -15,12 +15,15 @@ import matplotlib.pyplot as plt
 import numpy as np
 
 from fer import command, data, figures, sources
-from fer.alignment import MARGIN, ZOOM
 from fer.detection import SCORE, load_detector
 from fer.paths import PLOTS
 
 NAMES = ("eye", "eye", "tip of the nose", "corner of the mouth", "corner of the mouth")
 COUNT = 3000
+# How faces are shown to YuNet: so many times as large, and with so many pixels of the
+# frame around them.
+ZOOM = 4
+MARGIN = 24
 
 
 def build_parser():

