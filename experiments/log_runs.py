@@ -11,8 +11,8 @@ predict.py --tta does). A run that is measured again, which has the same command
 minutes, takes the place of its older row. A minute a checkpoint on two cores, with
 --without-tta nothing; nothing here reads the labels of a test face.
 
-The figure, plots/accuracy_operations.png, shows every run with --tta and without
-teachers: what these took is not among the operations of their student.
+The figure, plots/accuracy_operations.png, shows every run with --tta, but for those with
+teachers or a trained start, whose operations are not among their own.
 """
 
 import datetime
@@ -136,9 +136,9 @@ def add_rows(log, rows):
 
 def plot_operations(log, path):
     """Draw validation accuracy against training operations, a mark per network."""
-    has_teachers = log["command"].str.contains("--teachers")
+    has_others = log["command"].str.contains("--teachers|--start-from")
     is_counted = log["training_operations"] != ""
-    log = log[~has_teachers & is_counted & (log["val_accuracy_tta"] != "")]
+    log = log[~has_others & is_counted & (log["val_accuracy_tta"] != "")]
     figure, panel = plt.subplots(figsize=(7, 4.5), layout="constrained")
     for i, (network, runs) in enumerate(log.groupby("network", sort=False)):
         panel.plot(
