@@ -11,7 +11,7 @@ predict.py --tta does). A run that is measured again, which has the same command
 minutes, takes the place of its older row. A minute a checkpoint on two cores, with
 --without-tta nothing; nothing here reads the labels of a test face.
 
-The figure, plots/accuracy_operations.png, shows every run with --tta, but for those with
+The figure, plots/accuracy_operations.png, shows every run with --tta but those with
 teachers or a trained start, whose operations are not among their own.
 """
 
