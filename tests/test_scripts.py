@@ -121,22 +121,17 @@ def test_validation_zero_trains_on_every_row_and_keeps_the_last_epoch(drawn, tmp
     assert process.stdout.splitlines()[-1] == "python predict.py checkpoints/cnn.keras"
 
 
-@pytest.mark.parametrize("script", SCRIPTS)
-def test_help_teaches(script, capsys, monkeypatch):
-    monkeypatch.setattr(sys, "argv", [script, "--help"])
+@pytest.mark.parametrize(
+    ("file", "command"),
+    [(script, script) for script in SCRIPTS]
+    + [(f"experiments/{name}.py", f"-m experiments.{name}") for name in EXPERIMENTS],
+)
+def test_help_teaches(file, command, capsys, monkeypatch):
+    monkeypatch.setattr(sys, "argv", [file, "--help"])
     with pytest.raises(SystemExit) as end:
-        runpy.run_path(ROOT / script, run_name="__main__")
+        runpy.run_path(ROOT / file, run_name="__main__")
     assert not end.value.code
-    assert f"python {script}" in capsys.readouterr().out
-
-
-@pytest.mark.parametrize("name", EXPERIMENTS)
-def test_help_of_an_experiment_teaches(name, capsys, monkeypatch):
-    monkeypatch.setattr(sys, "argv", [f"{name}.py", "--help"])
-    with pytest.raises(SystemExit) as end:
-        runpy.run_module(f"experiments.{name}", run_name="__main__")
-    assert not end.value.code
-    assert f"python -m experiments.{name}" in capsys.readouterr().out
+    assert f"python {command}" in capsys.readouterr().out
 
 
 def test_bad_input_is_one_line_and_touches_nothing(trained, drawn, tmp_path):
