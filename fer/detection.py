@@ -90,7 +90,12 @@ def is_plausible(rows, size):
         sides of the box are no longer than twice those of the picture.
     """
     sides = rows[:, 2:4]
-    middles = rows[:, :2] + sides / 2, rows[:, 4:SCORE].reshape(-1, 5, 2).mean(axis=1)
+    # In nonsense there are infinite numbers of both signs, too.
+    with np.errstate(invalid="ignore"):
+        middles = (
+            rows[:, :2] + sides / 2,
+            rows[:, 4:SCORE].reshape(-1, 5, 2).mean(axis=1),
+        )
     lies_within = [(middle >= 0) & (middle <= size) for middle in middles]
     is_sized = (sides > 0) & (sides <= 2 * size.max())
     # No comparison holds for NaN.
