@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from unittest import mock
 
 import pytest
 
@@ -23,6 +24,13 @@ def pytest_sessionfinish(session):
     if missing and os.environ.get("NOTHING_MAY_BE_MISSING"):
         print(f"\n{len(missing)} tests were skipped: -rs says for what")
         session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+
+@pytest.fixture(autouse=True)
+def own_environment():
+    """What a test leaves in the environment, as a run its threads, ends with it."""
+    with mock.patch.dict(os.environ):
+        yield
 
 
 @pytest.fixture(scope="session")
