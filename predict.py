@@ -3,7 +3,7 @@
 Averages the probabilities of the named checkpoints, with --tta also over 26 views of
 every face: as it is, shifted, turned and zoomed a little, and all that mirrored. The
 7,178 test faces of the contest take about 10 s on two cores with the default network,
-two minutes with --tta. Labelled faces are scored, for each Usage where there is one.
+three minutes with --tta. Labelled faces are scored, for each Usage where there is one.
 
     python predict.py                       # checkpoints/cnn.keras, else a shipped one
     python predict.py pretrained/*.keras --tta --labels public_labels.csv
