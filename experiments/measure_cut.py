@@ -17,7 +17,14 @@ import cv2
 import numpy as np
 
 from fer import checkpoints, command, evaluation, sources, tables
-from fer.alignment import PLACES, build_frame, compute_frame, straighten
+from fer.alignment import (
+    CENTRE,
+    PLACES,
+    build_frame,
+    compute_frame,
+    fit_places,
+    straighten,
+)
 from fer.detection import find_faces, load_detector
 from fer.faces import IMAGE_SIZE
 
@@ -27,7 +34,6 @@ TURN = 20
 BRIGHTNESS = (0.6, 1.4)
 BOX_WIDTHS = (1, 1.1, 1.25, 1.5)
 SMALL_SIZES = (8, 12, 16, 20, 24, 32, 48)
-CENTRE = np.array([IMAGE_SIZE / 2, IMAGE_SIZE / 2])
 
 
 def build_parser():
@@ -86,12 +92,10 @@ def find_face(detector, picture, frame):
 
 def fit_frame(points):
     """The frame whose five places come closest to the points, by least squares."""
-    places, targets = PLACES @ [1, 1j], points @ [1, 1j]
-    centred = places - places.mean()
-    factor = (centred.conj() @ targets) / (centred.conj() @ centred)
-    centre = targets.mean() + factor * (CENTRE @ [1, 1j] - places.mean())
-    side = IMAGE_SIZE * np.abs(factor)
-    return build_frame([centre.real, centre.imag], side, np.angle(factor))
+    factor = fit_places(points)
+    shift = factor * ((CENTRE - PLACES.mean(axis=0)) @ [1, 1j])
+    centre = points.mean(axis=0) + [shift.real, shift.imag]
+    return build_frame(centre, IMAGE_SIZE * np.abs(factor), np.angle(factor))
 
 
 def cut_ways(picture, frame, box, points):

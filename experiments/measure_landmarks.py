@@ -4,8 +4,9 @@
 
 Asks YuNet for the five points of 3,000 faces of --train, enlarged four times with their
 edges repeated, and prints their medians, in pixels of the 48x48 frame from its upper
-left corner; fer/alignment.py holds them as PLACES. Draws them into the mean of the
-faces. A minute on two cores; needs requirements-photos.txt.
+left corner; fer/alignment.py holds them as PLACES, and beside them how many of YuNet's
+boxes the frame is wide. Draws the points into the mean of the faces. A minute on two
+cores; needs requirements-photos.txt.
 """
 
 from pathlib import Path

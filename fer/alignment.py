@@ -12,7 +12,9 @@ from fer.detection import find_faces
 from fer.faces import IMAGE_SIZE
 from fer.recognition import Cuts
 
-# x and y, in the 48x48 frame, of the eyes, the tip of the nose and the corners of the
+# Of the 48x48 frame, x and y.
+CENTRE = np.array([IMAGE_SIZE / 2, IMAGE_SIZE / 2])
+# x and y, in that frame, of the eyes, the tip of the nose and the corners of the
 # mouth: the medians that experiments/measure_landmarks.py finds in FER2013.
 PLACES = np.array(
     [(15.0, 18.3), (32.4, 18.1), (23.4, 28.5), (17.0, 35.6), (31.1, 35.4)]
@@ -55,11 +57,23 @@ def compute_frame(box, points):
     Returns:
         A frame, as of `build_frame`.
     """
-    # With x + iy for a place, to turn and to scale is to multiply by one number; this
-    # is the one by which the five places come closest to the points.
-    places, targets = PLACES @ [1, 1j], points @ [1, 1j]
-    turn = np.angle((places - places.mean()).conj() @ targets)
+    turn = np.angle(fit_places(points))
     return build_frame(box[:2] + box[2:] / 2, BOXES_WIDE * max(box[2:]), turn)
+
+
+def fit_places(points):
+    """Turn and scale the five places so that they come closest to points.
+
+    Args:
+        points: float (5, 2).
+
+    Returns:
+        A complex number: with x + iy for a place, to turn and to scale is to multiply
+        by it. The least squares leave a shift between the two means.
+    """
+    places, targets = PLACES @ [1, 1j], points @ [1, 1j]
+    centred = places - places.mean()
+    return (centred.conj() @ targets) / (centred.conj() @ centred)
 
 
 def build_frame(centre, side, turn=0.0):
@@ -75,8 +89,7 @@ def build_frame(centre, side, turn=0.0):
     """
     cosine, sine = np.cos(turn), np.sin(turn)
     matrix = side / IMAGE_SIZE * np.array([[cosine, -sine], [sine, cosine]])
-    middle = np.full(2, IMAGE_SIZE / 2)
-    return np.column_stack([matrix, centre - matrix @ middle])
+    return np.column_stack([matrix, centre - matrix @ CENTRE])
 
 
 def straighten(picture, frame):
