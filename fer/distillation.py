@@ -1,4 +1,9 @@
-"""Learning from other networks' answers besides the labels (Hinton et al. 2015)."""
+"""Learning from other networks' answers besides the labels (Hinton et al. 2015).
+
+A network that was trained on a face repeats its label, right or wrong, and has nothing
+to teach about it. So only teachers that held a face out answer for it (cross-fitting,
+Dao et al. 2021, arXiv 2104.09732).
+"""
 
 import numpy as np
 
@@ -7,52 +12,45 @@ from fer.command import InputError
 
 
 def soften(targets, teachers, faces):
-    """Move targets halfway to the average answer of trained networks.
+    """Move targets halfway to the answers of networks that never saw the faces.
+
+    A face that no teacher held out keeps its label. Teachers may have seen validation
+    faces of their student, which then knows of their labels through other faces'
+    answers only; a line says so.
 
     Args:
         targets: one-hot float32 (n, 7) of the training part.
-        teachers: paths of checkpoints.
+        teachers: paths of checkpoints; each answers with test-time augmentation.
         faces: the Split of the run.
 
     Returns:
         Targets of the same shape.
 
     Raises:
-        InputError: a teacher was trained on faces that are held out here, so that
-            validation would be no test of its student.
+        InputError: the record of a teacher knows of no face that it held out, or none
+            of them held out a training face.
     """
-    models = [checkpoints.load_checkpoint(path) for path in teachers]
-    if faces.source:
-        for path in teachers:
-            require_strange_faces(path, faces)
-    elif len(faces.validation_rows):
-        held_out = checkpoints.require_held_out_rows(
-            teachers, faces.images, faces.labels
-        )
-        if not np.isin(faces.validation_rows, held_out).all():
-            raise InputError(
-                "--teachers: expected checkpoints that never saw the validation faces, "
-                "found that they held out others; take some that were trained with the "
-                "same --validation"
-            )
-    answers = []
-    for path, model in zip(teachers, models, strict=True):
-        print(f"asking    {path} about every training face", flush=True)
-        answers.append(checkpoints.predict(model, faces.train_images))
-    return (targets + np.mean(answers, axis=0)) / 2
-
-
-def require_strange_faces(path, faces):
-    """Refuse a teacher that may know the validation faces that come from elsewhere.
-
-    It does not where it was trained on the same faces as its student will be, or was
-    validated on the same ones.
-    """
-    record = checkpoints.load_record(path) or {}
-    same_training = record.get("settings", {}).get("faces") == faces.fingerprint
-    if not same_training and record.get("validation_faces") != faces.source:
+    sums, counts = np.zeros_like(targets), np.zeros(len(targets), int)
+    for path in teachers:
+        model = checkpoints.load_checkpoint(path)
+        rows = checkpoints.require_held_out_rows([path], faces.images, faces.labels)
+        answered = np.isin(faces.train_rows, rows)
+        count = f"{answered.sum():,} training faces that it held out"
+        print(f"asking    {path} about {count}", flush=True)
+        if not np.isin(faces.validation_rows, rows).all():
+            print(f"note      {path} was trained on validation faces of this run")
+        if answered.any():
+            asked = faces.train_images[answered]
+            [answers] = checkpoints.predict_all([model], asked, tta=True)
+            sums[answered] += answers
+            counts += answered
+    known = counts > 0
+    if not known.any():
         raise InputError(
-            f"--teachers: expected checkpoints that never saw the faces of "
-            f"{faces.source['path']}, found no word about them in the record of "
-            f"{path}; take some that were trained with the same --train or --validation"
+            "--teachers: expected checkpoints that held out some of the faces to train "
+            "on, found none; take the folds of train_ensemble.py --folds, or train "
+            "with another --validation than theirs"
         )
+    targets = targets.copy()
+    targets[known] = (targets[known] + sums[known] / counts[known, None]) / 2
+    return targets

@@ -98,8 +98,9 @@ def build_parser(description, name, network_names, recipe):
         "--teachers",
         nargs="+",
         metavar="CHECKPOINT",
-        help="distil: half of every target is the average answer of these checkpoints "
-        "(default: none)",
+        help="distil: half of a face's target is the average answer, with test-time "
+        "augmentation, of those of these checkpoints that held it out; the others "
+        "keep their label (default: none)",
     )
     add(
         "--class-weights",

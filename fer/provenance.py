@@ -47,6 +47,9 @@ def describe_settings(build, recipe, options, faces, precision):
         "augmentation": RECORDED_NAMES.get(recipe.augmentation, recipe.augmentation),
         "teachers": [checkpoints.compute_digest(path) for path in recipe.teachers],
     }
+    if recipe.teachers:
+        # They once answered for every face, those too that they were trained on.
+        settings["answers"] = "held out"
     if options.start_from:
         settings["start_from"] = checkpoints.compute_digest(options.start_from)
     if options.fast_layers:

@@ -33,8 +33,8 @@ class Recipe:
         label_smoothing: share of the target spread over all emotions, in [0, 1).
         mixup: how strongly faces are blended in pairs, 0 for not at all; see
             `fer.augmentation.AugmentedFaces`.
-        teachers: paths of checkpoints whose average answer is half of every target
-            (Hinton et al. 2015, arXiv 1503.02531).
+        teachers: paths of checkpoints that answer for half of the target of a face
+            that they held out; see `fer.distillation`.
         augmentation: a name of `fer.augmentation.AUGMENTATIONS`.
         normalization: a name of `NORMALIZATIONS`, see `build_normalization`.
         class_weights: whether the loss weighs every emotion the same in all.

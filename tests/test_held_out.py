@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from draw_faces import draw_faces
-from fer import checkpoints, data, distillation, evaluation, held_out
+from fer import checkpoints, data, evaluation, held_out
 from fer.command import InputError
 
 IMAGES, LABELS = draw_faces(140, 3)
@@ -219,14 +219,3 @@ def test_each_checkpoint_is_measured_on_what_it_held_out(train, records):
         np.testing.assert_array_equal(faces.rows, rows)
     with pytest.raises(InputError, match="nobody has no record"):
         next(evaluation.load_held_out(options, ["nobody"]))
-
-
-def test_a_teacher_must_not_know_the_faces_of_another_file(records):
-    """Neither one trained on the same faces does, nor one validated on the same."""
-    _, faces = records
-    targets = distillation.soften(faces.train_targets, ["share", "file"], faces)
-    assert targets.shape == (140, 7)
-    records[0]["file"]["validation_faces"] = {"path": "elsewhere"}
-    for teacher in ("file", "nobody"):
-        with pytest.raises(InputError, match="found no word about them in the record"):
-            distillation.soften(faces.train_targets, ["share", teacher], faces)

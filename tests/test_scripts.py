@@ -15,6 +15,7 @@ from conftest import ROOT, run_script
 
 import experiments
 from fer import data, distillation, flags
+from fer.command import InputError
 from networks import NETWORKS
 
 SCRIPTS = sorted(path.name for path in ROOT.glob("*.py"))
@@ -203,21 +204,20 @@ def test_a_failing_training_touches_nothing(trained, drawn, tmp_path):
 
 
 @pytest.mark.slow
-def test_a_student_learns_from_teachers_that_saw_no_validation_face(
-    trained, drawn, tmp_path
-):
+def test_a_student_learns_from_teachers_that_held_faces_out(trained, drawn, tmp_path):
     teacher = trained / "checkpoints/small_run.keras"
     arguments = ["--train", drawn / "train.csv", "--epochs", 1, "--teachers", teacher]
-    process = run_script("train_cnn.py", *arguments, cwd=tmp_path)
-    assert "asking" in process.stdout
+    process = run_script("train_cnn.py", *arguments, "--validation", 0, cwd=tmp_path)
+    assert f"asking    {teacher} about" in process.stdout
     record = json.loads((tmp_path / "checkpoints/cnn.json").read_text())
     digest = hashlib.sha256(teacher.read_bytes()).hexdigest()
     assert record["settings"]["teachers"] == [digest]
+    assert record["settings"]["answers"] == "held out"
 
-    # With a fifth held out instead of a tenth the teacher knows half of them.
-    arguments += ["--validation", 0.2, "--name", "refused"]
+    # With the same faces held out the teacher knows every face to train on.
+    arguments += ["--name", "refused"]
     process = run_script("train_cnn.py", *arguments, cwd=tmp_path, status=2)
-    assert "never saw the validation faces" in process.stderr
+    assert "held out some of the faces to train on" in process.stderr
     assert not (tmp_path / "checkpoints/refused.keras").exists()
     for path, found in (("nowhere.keras", "No such file"), (ROOT / "README.md", ".md")):
         arguments = ["--train", drawn / "train.csv", "--teachers", path]
@@ -230,22 +230,44 @@ def test_a_student_learns_from_teachers_that_saw_no_validation_face(
     assert (tmp_path / "checkpoints/cnn.keras").read_bytes() == before
 
 
-def test_half_of_a_target_is_the_average_answer_of_the_teachers(monkeypatch):
-    labels = np.array([2, 0, 6])
-    images = np.zeros((3, 48, 48, 1), "uint8")
-    faces = data.Split("", images, labels, np.array([2, 0]), np.array([], int))
-    answers = {"a": np.full((2, 7), 1 / 7), "b": np.eye(7)[[3, 4]]}
-    monkeypatch.setattr(distillation.checkpoints, "load_checkpoint", lambda path: path)
-    monkeypatch.setattr(
-        distillation.checkpoints, "predict", lambda path, _: answers[path]
-    )
-    targets = faces.train_targets
-    targets = distillation.soften(targets, ["a", "b"], faces)
-    expected = np.full((2, 7), 1 / 28)
-    for row, (label, answer) in enumerate([(6, 3), (2, 4)]):
-        expected[row, label] += 1 / 2
-        expected[row, answer] += 1 / 4
-    np.testing.assert_allclose(targets, expected, atol=1e-7)
+def test_half_of_a_target_is_the_average_of_teachers_that_held_the_face_out(
+    monkeypatch, capsys
+):
+    labels = np.array([2, 0, 6, 1, 5])
+    images = np.arange(5, dtype="uint8").repeat(48 * 48).reshape(5, 48, 48, 1)
+    faces = data.Split("", images, labels, np.array([0, 1, 2, 4]), np.array([3]))
+    held_out = {"a": [0, 1, 3], "b": [1, 4], "c": [3]}
+
+    def answer(models, images, tta):
+        # Always anger after "a", and after "b" the emotion that the pixels count.
+        assert tta
+        emotions = images[:, 0, 0, 0] if models == ["b"] else np.zeros(len(images), int)
+        return np.eye(7)[[emotions]]
+
+    for name, stand_in in (
+        ("load_checkpoint", lambda path: path),
+        ("require_held_out_rows", lambda paths, *_: held_out[paths[0]]),
+        ("predict_all", answer),
+    ):
+        monkeypatch.setattr(distillation.checkpoints, name, stand_in)
+    targets = distillation.soften(faces.train_targets, ["a", "b", "c"], faces)
+    expected = np.zeros((4, 7))
+    for row, emotion, share in (
+        (0, 2, 1 / 2),
+        (0, 0, 1 / 2),
+        (1, 0, 3 / 4),
+        (1, 1, 1 / 4),
+        (2, 6, 1),
+        (3, 5, 1 / 2),
+        (3, 4, 1 / 2),
+    ):
+        expected[row, emotion] = share
+    np.testing.assert_array_equal(targets, expected)
+    shown = capsys.readouterr().out
+    assert "b was trained on validation faces" in shown
+    assert "a was trained" not in shown and "c about 0 training faces" in shown
+    with pytest.raises(InputError, match="held out some of the faces to train on"):
+        distillation.soften(faces.train_targets, ["c"], faces)
 
 
 @pytest.mark.slow
