@@ -143,6 +143,8 @@ def main(arguments=None):
     options = build_parser().parse_args(arguments)
     member = options.model or paths.find_default_model()
     path = figures.choose_path(options.output, member, "saliency")
+    if not options.test:
+        [member] = evaluation.find_measured([member])
     gradients.check_backend()
     model = checkpoints.load_checkpoint(member)
     layer = saliency.find_grad_cam_layer(model, options.grad_cam)

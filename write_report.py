@@ -8,7 +8,8 @@ what, how far their probabilities can be believed, what they look at, what they 
 and the studies whose tables lie in plots/. Every number on it comes from a record, a
 log, a table or a count made here, and names its source; every sentence is chosen by
 these numbers, and a difference that chance would make is called that. A part whose
-runs do not exist names the command that makes them.
+runs do not exist names the command that makes them. In the place of a network that was
+trained on every face stands its twin, which held some out.
 
 The file needs nothing else and opens from the disk. Faces shown are drawn ones: those
 of FER2013 are not to be published, and only --faces own shows them. One checkpoint
@@ -20,7 +21,7 @@ import shlex
 import sys
 
 # Before Keras, which it has start in silence.
-from fer import command, paths, sources
+from fer import command, evaluation, paths, sources
 from fer.command import InputError
 from report import inside, results, studies
 from report.answers import ask_validation
@@ -100,7 +101,9 @@ def describe(options):
     Raises:
         InputError: something the user gave is wrong.
     """
-    runs = load_runs(choose_checkpoints(options.models))
+    chosen = choose_checkpoints(options.models)
+    measured = evaluation.find_measured(chosen)
+    runs = load_runs(measured)
     faces = load_training_faces(options, runs)
     test = load_test(options, faces)
     main_run = results.choose_main(runs)
@@ -117,6 +120,11 @@ def describe(options):
         return {
             "making": describe_making(),
             "runs": runs,
+            "twins": [
+                (path, twin)
+                for path, twin in zip(chosen, measured, strict=True)
+                if path != twin
+            ],
             "networks": results.describe_networks(runs),
             "training": results.describe_training(runs, pictures),
             "accuracy": results.describe_accuracies(runs, ask, test),

@@ -3,6 +3,7 @@
 import functools
 import hashlib
 import json
+import os
 import warnings
 import zipfile
 from pathlib import Path
@@ -263,6 +264,45 @@ def require_held_out_rows(paths, images, labels):
             "take some that train_cnn.py made from the same --train"
         )
     return rows
+
+
+def find_twin(path):
+    """The checkpoint that held faces out in the place of one that saw all of them.
+
+    Args:
+        path: of a checkpoint, whose record may name its twin, seen from its folder.
+
+    Returns:
+        The twin's path, or None.
+
+    Raises:
+        InputError: the record is damaged or its twin is not there.
+    """
+    named = (load_record(path) or {}).get("twin")
+    if named is None:
+        return None
+    twin = Path(os.path.normpath(Path(path).parent / str(named)))
+    if not twin.is_file():
+        raise InputError(
+            f"{Path(path).with_suffix('.json')}: expected its twin {twin}, found no "
+            "such file; put it back"
+        )
+    return twin
+
+
+def name_twin(path, twin, images, labels):
+    """What the record of a checkpoint says of its twin: where it is, seen from there.
+
+    Args:
+        path: of the checkpoint.
+        twin: of the other one.
+        images, labels: a training file as fer.data.load_training_faces returns it.
+
+    Raises:
+        InputError: the record of the twin knows of no face that it held out.
+    """
+    require_held_out_rows([twin], images, labels)
+    return Path(os.path.relpath(twin, Path(path).parent)).as_posix()
 
 
 def compute_digest(path):

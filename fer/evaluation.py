@@ -49,6 +49,27 @@ def add_flags(parser):
     )
 
 
+def find_measured(models):
+    """The checkpoints whose held-out faces can speak: twins, where some saw all faces.
+
+    Args:
+        models: paths of checkpoints.
+
+    Returns:
+        As many paths.
+
+    Raises:
+        InputError: a record names a twin that is not there.
+    """
+    measured = []
+    for path in models:
+        twin = checkpoints.find_twin(path)
+        if twin is not None:
+            print(f"{path} was trained on every face: this is about its twin {twin}")
+        measured.append(twin or path)
+    return measured
+
+
 def load(options, models):
     """Load the faces that the flags of `add_flags` name.
 

@@ -126,6 +126,12 @@ def build_parser(description, name, network_names, recipe):
         "(default: %(default)s)",
     )
     add(
+        "--twin",
+        metavar="CHECKPOINT",
+        help="beside --validation 0: a network of the same training but for the faces "
+        "that it held out, by which later scripts measure this one (default: none)",
+    )
+    add(
         "--devices",
         type=find_devices,
         default=ONE,

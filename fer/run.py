@@ -114,6 +114,16 @@ class Run:
         if self.devices.count > 1:
             self.header["devices"] = str(self.devices)
         self.train = str(faces.path)
+        self.twin = None
+        if options.twin is not None:
+            if len(faces.validation_labels):
+                raise InputError(
+                    "--twin: expected --validation 0 beside it, found faces held out, "
+                    "by which the run is measured itself; leave one of the two out"
+                )
+            self.twin = checkpoints.name_twin(
+                run_file(self.name, ".keras"), options.twin, faces.images, faces.labels
+            )
 
     @property
     def history(self):
@@ -206,6 +216,7 @@ class Run:
             **measure_speed(history, num_faces),
             "versions": read_versions(),
             **({"devices": self.devices.count} if self.devices.count > 1 else {}),
+            **({"twin": self.twin} if self.twin else {}),
             **faces.describe(),
         }
 
