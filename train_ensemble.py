@@ -139,9 +139,9 @@ def compare(models, faces, options):
 
 def cross_validate(models, faces, options):
     """Print the accuracy on faces that were not seen; keep the answers about them."""
-    rows = [checkpoints.load_record(path)["validation_rows"] for path in models]
-    answers = ensembles.predict_held_out(models, rows, faces.images)
-    for path, fold in zip(models, rows, strict=True):
+    answers = ensembles.predict_held_out(models, faces.images, faces.labels)
+    for path in models:
+        fold = checkpoints.load_record(path)["validation_rows"]
         accuracy = checkpoints.compute_accuracy(answers[fold], faces.labels[fold])
         print(f"{path}: {accuracy:.4f} of the {len(fold):,} faces of its fold")
     accuracy = checkpoints.compute_accuracy(answers, faces.labels)

@@ -63,23 +63,27 @@ def plot_growth(growth, title, path):
     figures.save_figure(figure, path)
 
 
-def predict_held_out(models, rows, images):
-    """The answer about every face by the network that did not see it, with --tta.
+def predict_held_out(paths, images, labels):
+    """What networks say of the faces that they did not see, with --tta.
 
     Args:
-        models: paths of checkpoints, one per fold.
-        rows: list of int arrays, the fold that each of them held out.
-        images: uint8 (n, 48, 48, 1).
+        paths: of checkpoints, whose records say which faces each held out.
+        images, labels: a training file as fer.data.load_training_faces returns it.
 
     Returns:
-        Probabilities, float32 (n, 7); NaN for a face that is in none of the folds.
+        Probabilities, float32 (n, 7), each the average over the networks that held the
+        face out; NaN where all of them saw it.
+
+    Raises:
+        InputError: the record of one knows of no face that it held out.
     """
-    answers = np.full((len(images), 7), np.nan, dtype="float32")
-    for path, fold in zip(models, rows, strict=True):
-        print(
-            f"asking    {path} about {len(fold):,} faces that it did not see",
-            flush=True,
-        )
+    sums = np.zeros((len(images), 7), dtype="float32")
+    counts = np.zeros((len(images), 1), dtype="float32")
+    for path in paths:
+        rows = checkpoints.require_held_out_rows([path], images, labels)
         model = checkpoints.load_checkpoint(path)
-        answers[fold] = checkpoints.predict(model, images[fold], tta=True)
-    return answers
+        count = f"{len(rows):,} faces that it did not see"
+        print(f"asking    {path} about {count}", flush=True)
+        sums[rows] += checkpoints.predict(model, images[rows], tta=True)
+        counts[rows] += 1
+    return np.divide(sums, counts, out=np.full_like(sums, np.nan), where=counts > 0)

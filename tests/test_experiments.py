@@ -1,9 +1,10 @@
 """The log of the experiments: one row per run, and what a row says."""
 
+import numpy as np
 import pandas as pd
 import pytest
 
-from experiments import compare_views, log_runs, throughput
+from experiments import compare_views, label_issues, log_runs, throughput
 from fer import checkpoints, data, evaluation
 from fer.command import InputError
 
@@ -51,11 +52,24 @@ def test_views_are_compared(trained, drawn):
     images, labels = data.load_training_faces(drawn / "train.csv")
     path = trained / "checkpoints/small_run.keras"
     model = checkpoints.load_checkpoint(path)
-    accuracies = compare_views.compute_accuracies(model, images[:70], labels[:70])
-    for name, tta in (("as it is", False), ("all", True)):
-        predictions = checkpoints.predict(model, images[:70], tta).argmax(axis=1)
-        assert accuracies[name] == (predictions == labels[:70]).mean()
-    assert len(accuracies) == 6
+    averages = list(compare_views.compute_averages(model, images[:70]))
+    averages = dict(zip(compare_views.SELECTIONS, averages, strict=True))
+    for name, tta in (("as it is", False), ("26 views", True)):
+        expected = checkpoints.predict(model, images[:70], tta)
+        np.testing.assert_allclose(averages[name], expected, atol=1e-6)
+    one_change = averages["26 views of one change"]
+    assert np.abs(one_change - averages["26 views"]).max() > 1e-3
+
+
+def test_cross_entropy_is_of_the_best_temperature():
+    labels = np.arange(700) % 7
+    # Right in seven of ten cases, but certain of it.
+    given = np.where(np.arange(700) % 10 < 7, labels, (labels + 1) % 7)
+    probabilities = 0.01 / 6 + (0.99 - 0.01 / 6) * np.eye(7)[given]
+    # With the right temperature 0.7 of the probability is there, 0.05 elsewhere.
+    expected = -(0.7 * np.log(0.7) + 0.3 * np.log(0.05))
+    found = compare_views.compute_cross_entropy(probabilities, labels)
+    assert abs(found - expected) < 1e-4
 
 
 @pytest.mark.parametrize("precision", ["float32", "mixed_bfloat16"])
@@ -64,3 +78,25 @@ def test_matrix_products_are_timed(precision, monkeypatch):
     monkeypatch.setattr(throughput, "choose_precision", lambda _: (precision, ""))
     seconds = throughput.time_matrix()
     assert len(seconds) == throughput.MATRIX_PRODUCTS and min(seconds) > 0
+
+
+def test_contradicted_labels_are_listed_the_surest_first():
+    rng = np.random.default_rng(0)
+    truth = np.arange(700) % 7
+    answers = 0.4 * np.eye(7)[truth] + 0.6 * rng.dirichlet(np.ones(7), 700)
+    labels = truth.copy()
+    labels[[10, 20, 30]] = (truth[[10, 20, 30]] + 1) % 7
+    answers[20] = np.eye(7)[truth[20]]
+    # A face that nobody answered for is no issue.
+    labels[40] = (truth[40] + 1) % 7
+    answers[40] = np.nan
+    issues = label_issues.find_issues(answers, labels)
+    assert issues["row"][0] == 20 and {10, 20, 30} <= set(issues["row"])
+    assert 40 not in set(issues["row"])
+    for _, row, label, answer, probability in issues.itertuples():
+        assert label == data.EMOTIONS[labels[row]]
+        assert answer == data.EMOTIONS[answers[row].argmax()] != label
+        assert abs(probability - answers[row].max()) < 1e-3
+    lines = list(label_issues.count_issues(issues, labels[:100]))
+    assert [line[0] for line in lines] == list(data.EMOTIONS)
+    assert sum(int(line[2]) for line in lines) == len(issues)
