@@ -86,6 +86,7 @@ def test_contradicted_labels_are_listed_the_surest_first():
     answers = 0.4 * np.eye(7)[truth] + 0.6 * rng.dirichlet(np.ones(7), 700)
     labels = truth.copy()
     labels[[10, 20, 30]] = (truth[[10, 20, 30]] + 1) % 7
+    answers[[10, 30]] = 0.7 * np.eye(7)[truth[[10, 30]]] + 0.3 / 7
     answers[20] = np.eye(7)[truth[20]]
     # A face that nobody answered for is no issue.
     labels[40] = (truth[40] + 1) % 7
