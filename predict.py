@@ -1,10 +1,9 @@
 """Turn checkpoints and test faces into a Kaggle submission (id,label).
 
 Averages the probabilities of the named checkpoints, with --tta also over 26 views of
-every face: as it is, twelve times shifted, turned, zoomed and sheared at once, and all
-that mirrored. The 7,178 test faces of the contest take about 10 s on two cores with the
-default network, three minutes with --tta. Labelled faces are scored, for each Usage
-where there is one.
+every face: as it is, shifted, turned and zoomed a little, and all that mirrored. The
+7,178 test faces of the contest take about 10 s on two cores with the default network,
+three minutes with --tta. Labelled faces are scored, for each Usage where there is one.
 
     python predict.py                       # checkpoints/cnn.keras, else a shipped one
     python predict.py pretrained/*.keras --tta --labels public_labels.csv
@@ -45,8 +44,7 @@ def build_parser():
     add(
         "--tta",
         action="store_true",
-        help="average over 26 views of every face: shifted, turned, zoomed, sheared, "
-        "mirrored",
+        help="average over 26 views of every face: shifted, turned, zoomed, mirrored",
     )
     add(
         "--labels",

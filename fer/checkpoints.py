@@ -10,10 +10,9 @@ from pathlib import Path
 
 import keras
 import numpy as np
-from scipy.stats import qmc
 
 from fer import checkpoint_safety
-from fer.augmentation import AUGMENTATIONS, FaceGenerator
+from fer.augmentation import FaceGenerator
 from fer.command import InputError
 from fer.data import EMOTIONS, IMAGE_SIZE, compute_fingerprint
 from fer.precision import choose_precision
@@ -22,9 +21,16 @@ from fer.precision import choose_precision
 PREDICTION_BATCH_SIZE = 256
 # Faces that are held in float32 at a time, 75 MB: whole steps, so that it changes none.
 PREDICTION_PART = 32 * PREDICTION_BATCH_SIZE
-# Views of a face in test-time augmentation: itself, twelve changed ones, and the mirror
-# image of each.
-NUM_VIEWS = 26
+# What test-time augmentation does to a face, in pixels, degrees and factors: no more
+# than the augmentation `strong` did to it.
+VIEWS = (
+    {},
+    *({axis: shift} for axis in ("tx", "ty") for shift in (-2, 2)),
+    *({"theta": angle} for angle in (-10, -5, 5, 10)),
+    *({"zx": zoom, "zy": zoom} for zoom in (0.85, 0.92, 1.08, 1.15)),
+)
+# With the mirror image of each.
+NUM_VIEWS = 2 * len(VIEWS)
 IN_FLOAT32 = (
     keras.layers.InputLayer,
     keras.layers.LayerNormalization,
@@ -403,48 +409,16 @@ def compute_accuracy(probabilities, labels):
     return float((probabilities.argmax(axis=1) == labels).mean())
 
 
-@functools.cache
-def draw_views():
-    """The changes of test-time augmentation, the first of which changes nothing.
+def make_views(images):
+    """Yield each face as it is, shifted, turned and zoomed, and all that mirrored.
 
-    Each shifts, turns, zooms and shears a face at once, no further than the
-    augmentation `strong`. Sobol's points cover these ranges evenly with a dozen draws;
-    the second is their middle.
-
-    Returns:
-        Dicts as FaceGenerator.apply_transform takes them: pixels, degrees, factors.
-    """
-    strong = AUGMENTATIONS["strong"]
-    points = 2 * qmc.Sobol(5, scramble=False).random(16) - 1
-    views = []
-    for down, right, turn, zoom, shear in points[1 : 1 + NUM_VIEWS // 2]:
-        factor = 1 + zoom * strong["zoom_range"]
-        views.append(
-            {
-                "tx": down * strong["height_shift_range"] * IMAGE_SIZE,
-                "ty": right * strong["width_shift_range"] * IMAGE_SIZE,
-                "theta": turn * strong["rotation_range"],
-                "zx": factor,
-                "zy": factor,
-                "shear": shear * strong["shear_range"],
-            }
-        )
-    return views
-
-
-def make_views(images, changes=None):
-    """Yield each face as it is, changed in several ways, and all that mirrored.
-
-    Float32 arrays like `images`. The edge is repeated where a change uncovers pixels,
-    as in training.
-
-    Args:
-        images: uint8 (n, 48, 48, 1).
-        changes: dicts as `draw_views` returns them, which are taken by default.
+    Twenty-six float32 arrays like `images`. The edge is repeated where a change
+    uncovers pixels, as in training.
     """
     generator = FaceGenerator()
-    for change in draw_views() if changes is None else changes:
+    for change in VIEWS:
         view = images.astype("float32")
-        view = np.stack([generator.apply_transform(face, change) for face in view])
+        if change:
+            view = np.stack([generator.apply_transform(face, change) for face in view])
         yield view
         yield view[:, :, ::-1]

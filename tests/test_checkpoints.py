@@ -474,36 +474,20 @@ def test_older_versions_of_keras_load_what_is_shipped(tmp_path, version):
         np.testing.assert_allclose(answers, ours, atol=1e-6)
 
 
-def test_views_are_the_face_and_changes_of_it_each_with_its_mirror():
+def test_views_are_the_face_and_small_changes_of_it_each_with_its_mirror():
     images = np.zeros((2, 48, 48, 1), "uint8")
-    images[:, 20:23, 10:13] = 200
+    images[:, 20, 10] = 200
     views = list(checkpoints.make_views(images))
     assert len(views) == 26 and all(view.dtype == "float32" for view in views)
     np.testing.assert_array_equal(views[0], images)
     for view, mirror in zip(views[::2], views[1::2], strict=True):
         np.testing.assert_array_equal(mirror, view[:, :, ::-1])
+    centers = [np.unravel_index(view[0, ..., 0].argmax(), (48, 48)) for view in views]
+    # Two pixels up, down, left and right.
+    assert set(centers[2:10:2]) == {(18, 10), (22, 10), (20, 8), (20, 12)}
+    # Turned and zoomed faces are others, but all near the first.
     assert len({view.tobytes() for view in views}) == 26
-    # The square moves and changes its size, but stays near the first.
-    squares = [np.argwhere(view[0, ..., 0] > 100) for view in views[::2]]
-    moves = [np.hypot(*(square.mean(axis=0) - (21, 11))) for square in squares]
-    assert moves[0] == 0 and np.median(moves) > 2 and max(moves) < 12
-    assert len({len(square) for square in squares}) > 1
-
-
-def test_views_cover_what_training_did_to_a_face():
-    first, *others = checkpoints.draw_views()
-    assert first == {"tx": 0, "ty": 0, "theta": 0, "zx": 1, "zy": 1, "shear": 0}
-    for key, middle, limit in (
-        ("tx", 0, 0.12 * 48),
-        ("ty", 0, 0.12 * 48),
-        ("theta", 0, 15),
-        ("zx", 1, 0.15),
-        ("shear", 0, 8),
-    ):
-        values = np.array([view[key] for view in others]) - middle
-        assert 0.85 * limit < np.abs(values).max() <= limit
-        assert abs(values.mean()) < 0.15 * limit
-    assert all(view["zx"] == view["zy"] for view in others)
+    assert all(np.hypot(row - 20, column - 10) <= 5 for row, column in centers[::2])
 
 
 @pytest.mark.parametrize("precision", ["float32", "mixed_bfloat16"])
