@@ -64,7 +64,7 @@ def plot_growth(growth, title, path):
 
 
 def predict_held_out(paths, images, labels):
-    """What networks say of the faces that they did not see, with --tta.
+    """What networks say of the faces that they did not see, as `predict.py --tta`.
 
     Args:
         paths: of checkpoints, whose records say which faces each held out.
@@ -84,6 +84,7 @@ def predict_held_out(paths, images, labels):
         model = checkpoints.load_checkpoint(path)
         count = f"{len(rows):,} faces that it did not see"
         print(f"asking    {path} about {count}", flush=True)
-        sums[rows] += checkpoints.predict(model, images[rows], tta=True)
+        [answers] = checkpoints.predict_all([model], images[rows], tta=True)
+        sums[rows] += answers
         counts[rows] += 1
     return np.divide(sums, counts, out=np.full_like(sums, np.nan), where=counts > 0)
