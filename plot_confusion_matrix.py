@@ -5,11 +5,12 @@
 
 Several models are averaged, and the average is drawn beside the first of them. The
 faces are those of --train that every model held out of its training, as the record
-beside each checkpoint says, or those of --test. In the place of a model that was
-trained on every face stands the twin that its record names. Without such a record all
-faces are taken, with a warning on the terminal and in the figure. Precision, recall and
-F1 of every emotion, the frequent confusions in words and the expected calibration error
-are printed; --calibration also draws how far the probabilities can be believed.
+beside each checkpoint says, or those of --test. Without such a record all faces are
+taken, with a warning on the terminal and in the figure. In the place of a model that
+was trained on every face of --train stands the twin that its record names; on those of
+--test it is measured itself. Precision, recall and F1 of every emotion, the frequent
+confusions in words and the expected calibration error are printed; --calibration also
+draws how far the probabilities can be believed.
 """
 
 from pathlib import Path
@@ -47,10 +48,9 @@ def main(arguments=None):
     options = build_parser().parse_args(arguments)
     members = options.models or [paths.find_default_model()]
     path = figures.choose_path(options.output, members[0], "confusion_matrix")
-    if not options.test:
-        members = evaluation.find_measured(members)
+    calibration_path = figures.choose_path(None, members[0], "calibration")
+    faces, members = evaluation.load(options, members)
     models = [checkpoints.load_checkpoint(member) for member in members]
-    faces = evaluation.load(options, members)
     images, labels = faces.images[faces.rows], faces.labels[faces.rows]
 
     probabilities = [checkpoints.predict(model, images) for model in models]
@@ -72,9 +72,8 @@ def main(arguments=None):
     if options.calibration:
         # Of the last one, which is the average where there are several.
         title = f"{name}: {len(labels):,} {faces.kind}"
-        path = figures.choose_path(None, members[0], "calibration")
-        figures.plot_calibration(calibration, title, path)
-        print(f"wrote {path}")
+        figures.plot_calibration(calibration, title, calibration_path)
+        print(f"wrote {calibration_path}")
 
 
 if __name__ == "__main__":

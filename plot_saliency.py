@@ -143,14 +143,12 @@ def main(arguments=None):
     options = build_parser().parse_args(arguments)
     member = options.model or paths.find_default_model()
     path = figures.choose_path(options.output, member, "saliency")
-    if not options.test:
-        [member] = evaluation.find_measured([member])
     gradients.check_backend()
+    faces, [member] = evaluation.load(options, [member])
     model = checkpoints.load_checkpoint(member)
     layer = saliency.find_grad_cam_layer(model, options.grad_cam)
     if layer is None:
         print("no Grad-CAM: the model has no convolution whose maps it could weigh")
-    faces = evaluation.load(options, [member])
 
     def explain(images, layer):
         return saliency.explain(

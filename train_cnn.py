@@ -57,7 +57,7 @@ def train(build, recipe, options, fit=None):
     # Behind this door: one run a name, --resume to the bit, Ctrl-C, whole files.
     with open_run(build, recipe, options, faces) as run:
         targets = faces.train_targets
-        if recipe.teachers:
+        if recipe.teachers and not run.is_finished():
             # Before the seed is set: loading teachers draws random numbers.
             targets = distillation.soften(targets, recipe.teachers, faces)
 

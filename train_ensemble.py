@@ -177,6 +177,11 @@ def main():
             "--validation: expected a share above 0, found 0; the members are compared "
             "on the faces that they hold out"
         )
+    if options.folds and members[0].options.start_from:
+        raise command.InputError(
+            "--start-from: expected none beside --folds, for a network that has seen "
+            "the faces of a fold cannot hold them out; leave one of the two out"
+        )
     faces = data.load_split(
         options.train, members[0].options.validation, options.ignore
     )

@@ -9,7 +9,7 @@ and the studies whose tables lie in plots/. Every number on it comes from a reco
 log, a table or a count made here, and names its source; every sentence is chosen by
 these numbers, and a difference that chance would make is called that. A part whose
 runs do not exist names the command that makes them. In the place of a network that was
-trained on every face stands its twin, which held some out.
+trained on every face stands the twin that its record names, except on test faces.
 
 The file needs nothing else and opens from the disk. Faces shown are drawn ones: those
 of FER2013 are not to be published, and only --faces own shows them. One checkpoint
@@ -21,7 +21,7 @@ import shlex
 import sys
 
 # Before Keras, which it has start in silence.
-from fer import command, evaluation, paths, sources
+from fer import command, paths, sources, twins
 from fer.command import InputError
 from report import inside, results, studies
 from report.answers import ask_validation
@@ -101,9 +101,10 @@ def describe(options):
     Raises:
         InputError: something the user gave is wrong.
     """
-    chosen = choose_checkpoints(options.models)
-    measured = evaluation.find_measured(chosen)
+    named = choose_checkpoints(options.models)
+    measured = twins.find_measured(named)
     runs = load_runs(measured)
+    chosen = runs if measured == named else load_runs(named)
     faces = load_training_faces(options, runs)
     test = load_test(options, faces)
     main_run = results.choose_main(runs)
@@ -122,12 +123,12 @@ def describe(options):
             "runs": runs,
             "twins": [
                 (path, twin)
-                for path, twin in zip(chosen, measured, strict=True)
+                for path, twin in zip(named, measured, strict=True)
                 if path != twin
             ],
             "networks": results.describe_networks(runs),
             "training": results.describe_training(runs, pictures),
-            "accuracy": results.describe_accuracies(runs, ask, test),
+            "accuracy": results.describe_accuracies(runs, chosen, ask, test),
             "kinds": results.compare_kinds(runs, ask, pictures),
             "ablations": studies.describe_ablations(pictures),
             "confusions": results.describe_confusions(runs, ask, pictures),

@@ -9,21 +9,18 @@ least the probability that they give it, on average, where it is the label (conf
 learning, Northcutt et al. 2021, arXiv 1911.00068, by cleanlab). Prints how many of each
 emotion, and writes their rows, counted from 0 in --train, the surest first, with the
 emotion that was answered and its probability. Folds of `train_ensemble.py --folds`
-answer for every face. Training keeps all of them: nobody has looked at these faces, and
-the test has such labels too. Needs cleanlab, which requirements-test.txt names.
+answer for every face. Training keeps all of them, for the test has such labels too.
+Needs cleanlab, which requirements-test.txt names.
 """
 
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from cleanlab.filter import find_label_issues
 
 from fer import command, data, ensembles, sources
 from fer.files import replacing
 from fer.tables import format_table
-
-OUTPUT = Path(__file__).parent / "label_issues.csv"
 
 
 def build_parser():
@@ -35,11 +32,23 @@ def build_parser():
     parser.add_argument(
         "--output",
         type=Path,
-        default=OUTPUT,
+        default="label_issues.csv",
         metavar="CSV",
-        help="the rows (default: experiments/label_issues.csv)",
+        help="the rows (default: %(default)s)",
     )
     return parser
+
+
+def load_cleanlab():
+    """cleanlab's filters; InputError where it is not installed."""
+    try:
+        from cleanlab import filter as filters
+    except ImportError as error:
+        raise command.InputError(
+            f"expected the package cleanlab, found none ({error}); install it by pip "
+            "install -r requirements-test.txt"
+        ) from error
+    return filters
 
 
 def find_issues(answers, labels):
@@ -52,14 +61,14 @@ def find_issues(answers, labels):
     Returns:
         A data frame with row, label, answer and the answer's probability.
     """
+    filters = load_cleanlab()
     rows = np.flatnonzero(~np.isnan(answers[:, 0]))
     known, given = answers[rows], labels[rows]
-    found = find_label_issues(
+    found = filters.find_label_issues(
         given,
         known / known.sum(axis=1, keepdims=True),
         filter_by="confident_learning",
         return_indices_ranked_by="normalized_margin",
-        n_jobs=1,
     )
     return pd.DataFrame(
         {
@@ -92,6 +101,8 @@ def count_issues(issues, labels):
 
 def main(arguments=None):
     options = build_parser().parse_args(arguments)
+    # Before the networks are asked, which takes minutes.
+    load_cleanlab()
     images, labels = data.load_training_faces(options.train, options.ignore)
     answers = ensembles.predict_held_out(options.models, images, labels)
     issues = find_issues(answers, labels)

@@ -3,7 +3,6 @@
 import functools
 import hashlib
 import json
-import os
 import warnings
 import zipfile
 from pathlib import Path
@@ -51,7 +50,7 @@ NEW_KEYS = {
     "renorm_clipping": None,
     "renorm_momentum": 0.99,
 }
-# Of shipped checkpoints, which were written again without the keys of `NEW_KEYS`: the
+# Of pretrained/twins/, which were written again without the keys of `NEW_KEYS`: the
 # digest of before by that of today. The weights are the same to the bit, and the states
 # of runs that they teach hold the former.
 FORMER_DIGESTS = {
@@ -207,7 +206,11 @@ def load_record(path):
     Raises:
         InputError: the file is damaged.
     """
-    path = Path(path).with_suffix(".json")
+    path = Path(path)
+    # Such as a folder.
+    if not path.name:
+        return None
+    path = path.with_suffix(".json")
     if not path.is_file():
         return None
     try:
@@ -217,7 +220,7 @@ def load_record(path):
             f"{path}: expected the record of a training run, found damaged JSON "
             f"({error}); move it away or train anew"
         ) from error
-    if not isinstance(record, dict):
+    if not isinstance(record, dict) or not isinstance(record.get("settings", {}), dict):
         raise InputError(
             f"{path}: expected the record of a training run, found JSON of another "
             "kind; move it away or train anew"
@@ -246,6 +249,8 @@ def find_held_out_rows(paths, images, labels):
             reason = f"the record of {path} is about other faces"
         elif not record.get("validation_rows"):
             reason = f"{path} was trained on every row"
+            if record.get("twin"):
+                reason += f", unlike its twin {Path(path).parent / str(record['twin'])}"
         else:
             common = np.intersect1d(common, record["validation_rows"])
             if len(common):
@@ -264,45 +269,6 @@ def require_held_out_rows(paths, images, labels):
             "take some that train_cnn.py made from the same --train"
         )
     return rows
-
-
-def find_twin(path):
-    """The checkpoint that held faces out in the place of one that saw all of them.
-
-    Args:
-        path: of a checkpoint, whose record may name its twin, seen from its folder.
-
-    Returns:
-        The twin's path, or None.
-
-    Raises:
-        InputError: the record is damaged or its twin is not there.
-    """
-    named = (load_record(path) or {}).get("twin")
-    if named is None:
-        return None
-    twin = Path(os.path.normpath(Path(path).parent / str(named)))
-    if not twin.is_file():
-        raise InputError(
-            f"{Path(path).with_suffix('.json')}: expected its twin {twin}, found no "
-            "such file; put it back"
-        )
-    return twin
-
-
-def name_twin(path, twin, images, labels):
-    """What the record of a checkpoint says of its twin: where it is, seen from there.
-
-    Args:
-        path: of the checkpoint.
-        twin: of the other one.
-        images, labels: a training file as fer.data.load_training_faces returns it.
-
-    Raises:
-        InputError: the record of the twin knows of no face that it held out.
-    """
-    require_held_out_rows([twin], images, labels)
-    return Path(os.path.relpath(twin, Path(path).parent)).as_posix()
 
 
 def compute_digest(path):

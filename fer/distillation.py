@@ -32,7 +32,7 @@ def soften(targets, teachers, faces):
     """
     answers = ensembles.predict_held_out(teachers, faces.images, faces.labels)
     answers = answers[faces.train_rows]
-    known = ~np.isnan(answers[:, 0])
+    known = ~np.isnan(answers[:, :1])
     if not known.any():
         raise InputError(
             "--teachers: expected checkpoints that held out some of the faces to train "
@@ -40,6 +40,4 @@ def soften(targets, teachers, faces):
             "with another --validation than theirs"
         )
     print(f"teachers  say half of the target of {known.sum():,} training faces")
-    targets = targets.copy()
-    targets[known] = (targets[known] + answers[known]) / 2
-    return targets
+    return np.where(known, (targets + answers) / 2, targets)

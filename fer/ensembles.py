@@ -79,9 +79,16 @@ def predict_held_out(paths, images, labels):
     """
     sums = np.zeros((len(images), 7), dtype="float32")
     counts = np.zeros((len(images), 1), dtype="float32")
-    for path in paths:
-        rows = checkpoints.require_held_out_rows([path], images, labels)
-        model = checkpoints.load_checkpoint(path)
+    # Before the first is asked, which may take minutes.
+    networks = [
+        (
+            path,
+            checkpoints.load_checkpoint(path),
+            checkpoints.require_held_out_rows([path], images, labels),
+        )
+        for path in paths
+    ]
+    for path, model, rows in networks:
         count = f"{len(rows):,} faces that it did not see"
         print(f"asking    {path} about {count}", flush=True)
         [answers] = checkpoints.predict_all([model], images[rows], tta=True)

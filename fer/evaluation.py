@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from fer import checkpoints, data, sources
+from fer import checkpoints, data, sources, twins
 from fer.command import InputError
 from fer.faces import USAGES
 from fer.held_out import load_recorded_faces
@@ -49,27 +49,6 @@ def add_flags(parser):
     )
 
 
-def find_measured(models):
-    """The checkpoints whose held-out faces can speak: twins, where some saw all faces.
-
-    Args:
-        models: paths of checkpoints.
-
-    Returns:
-        As many paths.
-
-    Raises:
-        InputError: a record names a twin that is not there.
-    """
-    measured = []
-    for path in models:
-        twin = checkpoints.find_twin(path)
-        if twin is not None:
-            print(f"{path} was trained on every face: this is about its twin {twin}")
-        measured.append(twin or path)
-    return measured
-
-
 def load(options, models):
     """Load the faces that the flags of `add_flags` name.
 
@@ -78,25 +57,27 @@ def load(options, models):
         models: paths of the checkpoints.
 
     Returns:
-        An Evaluation. Where the records of the models know of no faces held out, it
-        holds all of --train, with a warning.
+        An Evaluation, and the checkpoints to measure on it: twins that held faces out
+        in the place of those that saw all of them. Where the records know of no faces
+        held out, it holds all of --train, with a warning.
     """
     if options.test:
-        return load_test(options)
+        return load_test(options), models
     if options.labels or options.usage:
         raise InputError(
             "--labels and --usage: expected --test beside them, found none"
         )
     source = find_recorded_source(models)
     if source is not None:
-        return load_recorded(source)
+        return load_recorded(source), models
     images, labels = data.load_training_faces(options.train, options.ignore)
+    models = twins.find_measured(models, data.compute_fingerprint(images, labels))
     rows, reason = checkpoints.find_held_out_rows(models, images, labels)
     kind = "validation faces"
     if reason:
         kind = "faces, also those trained on"
         print(f"warning: {reason}: all {kind}", file=sys.stderr)
-    return Evaluation(options.train, images, labels, rows, kind)
+    return Evaluation(options.train, images, labels, rows, kind), models
 
 
 def load_held_out(options, models):

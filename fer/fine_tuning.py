@@ -6,6 +6,7 @@ import keras
 import numpy as np
 
 from fer import checkpoints
+from fer.command import InputError
 
 
 def load_start(options):
@@ -44,9 +45,21 @@ def keep_held_out(faces, path):
     Returns:
         A Split; the one given where the checkpoint was trained on other faces, or the
         run holds out none of them.
+
+    Raises:
+        InputError: the checkpoint was trained on all of these faces.
     """
     if not len(faces.validation_rows):
         return faces
+    record = checkpoints.load_record(path) or {}
+    same_faces = record.get("settings", {}).get("faces") == faces.fingerprint
+    if same_faces and not record.get("validation_rows"):
+        raise InputError(
+            f"--start-from {path}: expected a network that held out some of the faces "
+            "of --train, found one that was trained on all of them, and would be "
+            "validated on what it knows; take its twin, other faces for --validation, "
+            "or --validation 0"
+        )
     rows, reason = checkpoints.find_held_out_rows([path], faces.images, faces.labels)
     if reason is not None:
         print(f"validate  on {len(faces.validation_rows):,} faces drawn anew: {reason}")

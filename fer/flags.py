@@ -99,8 +99,8 @@ def build_parser(description, name, network_names, recipe):
         nargs="+",
         metavar="CHECKPOINT",
         help="distil: half of a face's target is the average answer, with test-time "
-        "augmentation, of those of these checkpoints that held it out; the others "
-        "keep their label (default: none)",
+        "augmentation, of those of these checkpoints that held it out, and each "
+        "has to have held out some; the others keep their label (default: none)",
     )
     add(
         "--class-weights",
@@ -128,8 +128,8 @@ def build_parser(description, name, network_names, recipe):
     add(
         "--twin",
         metavar="CHECKPOINT",
-        help="beside --validation 0: a network of the same training but for the faces "
-        "that it held out, by which later scripts measure this one (default: none)",
+        help="beside --validation 0: a network that held faces out, by which later "
+        "scripts measure this one (default: none)",
     )
     add(
         "--devices",
@@ -176,6 +176,11 @@ def parse_run(parser, arguments, network):
     """
     parser.set_defaults(network=None)
     options = parser.parse_args(arguments)
+    if options.twin is not None and options.validation != 0:
+        parser.error(
+            "argument --twin: expected --validation 0 beside it, for a run that holds "
+            "faces out is measured itself; add that or leave --twin out"
+        )
     if options.start_from is None:
         options.network = options.network or network
         return options

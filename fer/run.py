@@ -17,7 +17,7 @@ from pathlib import Path
 import keras
 import pandas as pd
 
-from fer import checkpoints, figures, paths
+from fer import checkpoints, figures, paths, twins
 from fer.callbacks import Progress, StateKeeper, StopOnNaN, StopOnSignal
 from fer.command import InputError
 from fer.files import locked, remove_leftovers, replacing
@@ -54,11 +54,11 @@ def open_run(build, recipe, options, faces):
             to a run with other settings.
     """
     checkpoint = run_file(options.name, ".keras")
-    sources = [*recipe.teachers, *filter(None, [options.start_from])]
+    sources = [*recipe.teachers, *filter(None, [options.start_from, options.twin])]
     if checkpoint.resolve() in {Path(path).resolve() for path in sources}:
         raise InputError(
-            f"{checkpoint}: expected another file than those that this run learns "
-            "from, found one of them, which it would replace; choose another --name"
+            f"{checkpoint}: expected another file than those that flags name, found "
+            "one of them, which this run would replace; choose another --name"
         )
     run_devices, lock = options.devices, contextlib.nullcontext()
     if run_devices.is_first:
@@ -116,12 +116,7 @@ class Run:
         self.train = str(faces.path)
         self.twin = None
         if options.twin is not None:
-            if len(faces.validation_labels):
-                raise InputError(
-                    "--twin: expected --validation 0 beside it, found faces held out, "
-                    "by which the run is measured itself; leave one of the two out"
-                )
-            self.twin = checkpoints.name_twin(
+            self.twin = twins.name_twin(
                 run_file(self.name, ".keras"), options.twin, faces.images, faces.labels
             )
 
@@ -177,7 +172,7 @@ class Run:
             return None
         if self.was_finished:
             record = load_finished_record(self.name, self.settings)
-            if record is not None:
+            if record is not None and self.twin in (None, record.get("twin")):
                 draw_history(record, self.history)
                 print(f"{self.name} is finished: redrew its curves and nothing else")
                 return record

@@ -83,11 +83,12 @@ def describe_run(run, pictures):
     }
 
 
-def describe_accuracies(runs, ask, test):
+def describe_accuracies(runs, chosen, ask, test):
     """Accuracies of all networks, as recorded, counted here and on test faces.
 
     Args:
         runs: of the networks.
+        chosen: the runs to ask about test faces, which are strange to each of them.
         ask: function from a run to its Answers about validation faces, or a Missing.
         test: the Test, or a Missing.
     """
@@ -107,10 +108,10 @@ def describe_accuracies(runs, ask, test):
             row["reason"] = found.reason
         else:
             row["counted"] = asked.describe_accuracy(found)
-        if not isinstance(test, Missing):
-            row["test"] = describe_test(run, test)
         rows.append(row)
-    return {"rows": rows, "test": test}
+    tested = [] if isinstance(test, Missing) else chosen
+    tested = [{"run": run, "kinds": describe_test(run, test)} for run in tested]
+    return {"rows": rows, "test": test, "tested": tested}
 
 
 def find_count(run):

@@ -11,6 +11,7 @@ from tiny_network import build_tiny
 
 import train_cnn
 from fer import checkpoints, data, fine_tuning
+from fer.command import InputError
 
 
 @pytest.fixture
@@ -62,6 +63,11 @@ def test_its_validation_faces_stay_held_out(tmp_path, capsys):
     (tmp_path / "some.json").write_text(json.dumps(record))
     assert fine_tuning.keep_held_out(faces, tmp_path / "some.keras") is faces
     assert "is about other faces" in capsys.readouterr().out
+    # Nobody can hold out what the start has seen.
+    record = {"settings": {"faces": faces.fingerprint}, "validation_rows": []}
+    (tmp_path / "some.json").write_text(json.dumps(record))
+    with pytest.raises(InputError, match="some.keras: expected a network that"):
+        fine_tuning.keep_held_out(faces, tmp_path / "some.keras")
     everything = data.Split(tmp_path, images, labels, np.arange(210), np.arange(0))
     assert fine_tuning.keep_held_out(everything, tmp_path / "some.keras") is everything
 
