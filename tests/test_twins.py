@@ -129,5 +129,5 @@ def test_a_network_that_saw_every_face_is_measured_by_its_twin(
     report = ["write_report.py", final, *train, *test, "--faces", "none"]
     run_script(*report, cwd=tmp_path)
     page = (tmp_path / "report.html").read_text()
-    assert "this page is about its twin" in page
+    assert "this page is about what held faces out" in page
     assert f"{final} on {drawn / 'test_labels.csv'}" in page
