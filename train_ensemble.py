@@ -17,8 +17,9 @@ the curve. plots/ensemble_confusion_matrix.png shows the first member against al
 
 With --folds member k holds out fold k, keeps its last epoch, which these faces then did
 not choose, and scales each face by itself if k is even. Out comes an answer about every
-face by the network that did not see it, with --tta (checkpoints/ensemble_answers.npz),
-and from these the cross-validated accuracy of one network over all faces.
+face by the network that did not see it, with --tta (checkpoints/ensemble_answers.npz,
+which --teachers of train_cnn.py takes), and from these the cross-validated accuracy of
+one network over all faces.
 
 Four small networks and a default one of 15 epochs take 47 minutes on two AVX512_BF16
 cores and reach 65.3 % of the validation faces, 63.0 % one by one.
@@ -38,7 +39,6 @@ from fer import (
     paths,
     sources,
 )
-from fer.files import replacing
 from networks import DEFAULT_NETWORK, NETWORKS
 
 # All choices among them are averaged: 4,095.
@@ -148,8 +148,7 @@ def cross_validate(models, faces, options):
     error = measures.compute_standard_error(accuracy, len(answers))
     print(f"cross-validated accuracy {accuracy:.4f}, standard error {error:.4f}")
     path = paths.run_file(options.name, "_answers.npz")
-    with replacing(path) as temporary:
-        np.savez_compressed(temporary, probabilities=answers.astype("float16"))
+    ensembles.write_answers(path, answers, faces.images, faces.labels)
     print(f"wrote {path}")
     title = f"{options.name}: {len(answers):,} faces by networks that did not see them"
     draw_confusions({"cross-validated": answers}, faces.labels, title, options)

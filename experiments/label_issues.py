@@ -1,6 +1,6 @@
 """List the faces whose label networks contradict that did not see them.
 
-    python -m experiments.label_issues checkpoints/ensemble_*.keras
+    python -m experiments.label_issues checkpoints/ensemble_answers.npz
     python -m experiments.label_issues pretrained/twins/*.keras
 
 Each checkpoint is asked, with --tta, about the faces that it held out; where several
@@ -8,8 +8,8 @@ did, their answers are averaged. A face is listed where they give another emotio
 least the probability that they give it, on average, where it is the label (confident
 learning, Northcutt et al. 2021, arXiv 1911.00068, by cleanlab). Prints how many of each
 emotion, and writes their rows, counted from 0 in --train, the surest first, with the
-emotion that was answered and its probability. Folds of `train_ensemble.py --folds`
-answer for every face. Training keeps all of them, for the test has such labels too.
+emotion that was answered and its probability. `train_ensemble.py --folds` has already
+asked about every face. Training keeps all of them, for the test has such labels too.
 Needs cleanlab, which requirements-test.txt names.
 """
 
@@ -27,7 +27,11 @@ def build_parser():
     parser = command.new_parser(__doc__)
     sources.add_train_flags(parser)
     parser.add_argument(
-        "models", nargs="+", metavar="MODEL", type=Path, help="checkpoints"
+        "models",
+        nargs="+",
+        metavar="MODEL",
+        type=Path,
+        help="checkpoints, or NAME_answers.npz of train_ensemble.py --folds",
     )
     parser.add_argument(
         "--output",

@@ -20,15 +20,16 @@ def soften(targets, teachers, faces):
 
     Args:
         targets: one-hot float32 (n, 7) of the training part.
-        teachers: paths of checkpoints; several that held a face out are averaged.
+        teachers: paths of checkpoints or of the answers of folds; several that held
+            a face out are averaged.
         faces: the Split of the run.
 
     Returns:
         Targets of the same shape.
 
     Raises:
-        InputError: the record of a teacher knows of no face that it held out, or none
-            of them held out a training face.
+        InputError: `ensembles.predict_held_out` refuses a teacher, or none of them
+            held out a training face.
     """
     answers = ensembles.predict_held_out(teachers, faces.images, faces.labels)
     answers = answers[faces.train_rows]

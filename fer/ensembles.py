@@ -1,12 +1,18 @@
 """Several networks together: what averaging brings, and what each says of new faces."""
 
 import itertools
+import zipfile
+from pathlib import Path
 
 import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.ticker import MaxNLocator
 
 from fer import checkpoints, figures
+from fer.command import InputError
+from fer.files import replacing
+
+ANSWERS_SUFFIX = ".npz"
 
 
 def compute_growth(probabilities, labels):
@@ -67,27 +73,32 @@ def predict_held_out(paths, images, labels):
     """What networks say of the faces that they did not see, as `predict.py --tta`.
 
     Args:
-        paths: of checkpoints, whose records say which faces each held out.
+        paths: of checkpoints, whose records say which faces each held out, or of
+            answers that `write_answers` wrote.
         images, labels: a training file as fer.data.load_training_faces returns it.
 
     Returns:
-        Probabilities, float32 (n, 7), each the average over the networks that held the
-        face out; NaN where all of them saw it.
+        Probabilities, float32 (n, 7), each the average over the paths that answer for
+        the face; NaN where none does.
 
     Raises:
-        InputError: the record of one knows of no face that it held out.
+        InputError: the record of a checkpoint knows of no face that it held out, or
+            answers are damaged or about other faces.
     """
     sums = np.zeros((len(images), 7), dtype="float32")
     counts = np.zeros((len(images), 1), dtype="float32")
-    # Before the first is asked, which may take minutes.
-    networks = [
-        (
-            path,
-            checkpoints.load_checkpoint(path),
-            checkpoints.require_held_out_rows([path], images, labels),
-        )
-        for path in paths
-    ]
+    networks = []
+    for path in paths:
+        if Path(path).suffix == ANSWERS_SUFFIX:
+            answers = read_answers(path, images, labels)
+            known = ~np.isnan(answers[:, 0])
+            sums[known] += answers[known]
+            counts[known] += 1
+        else:
+            model = checkpoints.load_checkpoint(path)
+            rows = checkpoints.require_held_out_rows([path], images, labels)
+            networks.append((path, model, rows))
+    # After every path was looked at, for this may take minutes.
     for path, model, rows in networks:
         count = f"{len(rows):,} faces that it did not see"
         print(f"asking    {path} about {count}", flush=True)
@@ -95,3 +106,41 @@ def predict_held_out(paths, images, labels):
         sums[rows] += answers
         counts[rows] += 1
     return np.divide(sums, counts, out=np.full_like(sums, np.nan), where=counts > 0)
+
+
+def write_answers(path, answers, images, labels):
+    """Keep answers about faces by networks that did not see them, as float16.
+
+    Args:
+        path: of the file, which `predict_held_out` reads.
+        answers: float (n, 7), probabilities; NaN for faces without an answer.
+        images, labels: the faces, as for `predict_held_out`.
+    """
+    with replacing(path) as temporary:
+        np.savez_compressed(
+            temporary,
+            probabilities=answers.astype("float16"),
+            faces=checkpoints.compute_fingerprint(images, labels),
+        )
+
+
+def read_answers(path, images, labels):
+    """The answers that `write_answers` kept, float32 (n, 7).
+
+    Raises:
+        InputError: the file is missing, damaged or about other faces.
+    """
+    try:
+        with np.load(path, allow_pickle=False) as archive:
+            answers, faces = archive["probabilities"], str(archive["faces"])
+    except (OSError, EOFError, ValueError, KeyError, zipfile.BadZipFile) as error:
+        raise InputError(
+            f"{path}: expected answers that train_ensemble.py --folds wrote, found "
+            f"{error}"
+        ) from error
+    if faces != checkpoints.compute_fingerprint(images, labels):
+        raise InputError(
+            f"{path}: expected answers about the faces of --train, found some about "
+            "other faces; name the file that its folds were trained on"
+        )
+    return answers.astype("float32")

@@ -100,7 +100,8 @@ def build_parser(description, name, network_names, recipe):
         metavar="CHECKPOINT",
         help="distil: half of a face's target is the average answer, with test-time "
         "augmentation, of those of these checkpoints that held it out, and each "
-        "has to have held out some; the others keep their label (default: none)",
+        "has to have held out some; the others keep their label; also NAME_answers.npz "
+        "of train_ensemble.py --folds (default: none)",
     )
     add(
         "--class-weights",

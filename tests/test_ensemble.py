@@ -9,6 +9,7 @@ from conftest import run_script
 
 import train_ensemble
 from fer import checkpoints, data, ensembles
+from fer.command import InputError
 
 
 def one_hot(*predictions):
@@ -93,6 +94,34 @@ def test_folds_become_flags():
     assert [member.normalization for member in members] == [None, "image", None]
     assert [member.seed for member in members] == [5, 6, 7]
     assert {(member.keep, member.epochs) for member in members} == {("last", 2)}
+
+
+def test_answers_of_folds_are_kept_and_averaged(tmp_path):
+    labels = np.array([2, 0, 6])
+    images = np.arange(3, dtype="uint8").repeat(48 * 48).reshape(3, 48, 48, 1)
+    answers = one_hot(2, 1, 6)
+    ensembles.write_answers(tmp_path / "all.npz", answers, images, labels)
+    some = one_hot(2, 0, 6)
+    some[0] = np.nan
+    ensembles.write_answers(tmp_path / "two.npz", some, images, labels)
+    paths = [tmp_path / "all.npz", tmp_path / "two.npz"]
+    averaged = ensembles.predict_held_out(paths, images, labels)
+    np.testing.assert_array_equal(averaged, (answers + one_hot(2, 0, 6)) / 2)
+    np.testing.assert_array_equal(
+        ensembles.predict_held_out(paths[1:], images, labels), some
+    )
+
+    (tmp_path / "text.npz").write_text("no archive")
+    np.savez(tmp_path / "others.npz", something=answers)
+    for name, faces, found in (
+        ("all", images[:2], "about other faces"),
+        ("nowhere", images, "No such file"),
+        ("text", images, "text.npz: expected answers that train_ensemble.py --folds"),
+        ("others", images, "probabilities"),
+    ):
+        with pytest.raises(InputError, match=found):
+            path = tmp_path / f"{name}.npz"
+            ensembles.predict_held_out([path], faces, labels[: len(faces)])
 
 
 @pytest.mark.slow
