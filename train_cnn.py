@@ -4,8 +4,9 @@
     python train_cnn.py --epochs 30 --augmentation erasing --name quick
 
 Reads data/train.csv, writes checkpoints/cnn.keras, .csv (log), .json (record) and
-plots/cnn_history.png. On two AVX512_BF16 cores it takes 63 minutes and reaches 69 % of
-the validation faces. networks/ holds the networks with their recipes.
+plots/cnn_history.png. On two AVX512_BF16 cores it takes an hour, with AMX half of that,
+and reaches 69 % of the validation faces. networks/ holds the networks with their
+recipes.
 """
 
 # Before Keras, which it has start in silence.

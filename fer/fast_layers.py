@@ -18,12 +18,16 @@ WIDEST_PICTURE = 8
 ROW_WIDTH = 32
 
 
+def can_quicken():
+    """Whether the layers of this module are faster here, on a processor at most."""
+    return keras.config.backend() == "tensorflow" and not has_gpu()
+
+
 def quicken(model):
     """The same model with the layers of this module, where they are faster.
 
-    On a GPU and on other backends none is. Convolutions are side by side only in
-    bfloat16 on AMX, where the gradients of their kernels are the slowest part of a
-    step; elsewhere that gains nothing.
+    Convolutions are side by side only in bfloat16 on AMX, where the gradients of their
+    kernels are the slowest part of a step; elsewhere that gains nothing.
 
     Args:
         model: a functional model that was not compiled.
@@ -31,7 +35,7 @@ def quicken(model):
     Returns:
         A model of the same weights and seeds, by the same names in the same order.
     """
-    if keras.config.backend() != "tensorflow" or has_gpu():
+    if not can_quicken():
         return model
     has_amx = "amx_bf16" in read_processor_flags()
 
@@ -57,7 +61,7 @@ class FusedBatchNormalization(layers.BatchNormalization):
     """
 
     def call(self, inputs, training=None, mask=None):
-        if len(inputs.shape) != 4 or self.axis not in (-1, 3):
+        if not (self.is_of_pictures(inputs) and self.center and self.scale):
             return super().call(inputs, training=training, mask=mask)
         averages, is_training = {}, bool(training and self.trainable)
         if not is_training:
@@ -76,6 +80,10 @@ class FusedBatchNormalization(layers.BatchNormalization):
             self.update(self.moving_mean, mean)
             self.update(self.moving_variance, variance * (count - 1) / count)
         return outputs
+
+    def is_of_pictures(self, inputs):
+        """Whether each channel of pictures is normalized."""
+        return len(inputs.shape) == 4 and self.axis in (-1, 3)
 
     def update(self, average, value):
         """Move a moving average towards the value of a batch."""

@@ -1,5 +1,6 @@
 """The flags that every training script shares."""
 
+import argparse
 import dataclasses
 from pathlib import Path
 
@@ -149,9 +150,12 @@ def build_parser(description, name, network_names, recipe):
     )
     add(
         "--fast-layers",
-        action="store_true",
-        help="train in layers that compute the same in less time, on a processor with "
-        "TensorFlow; other sums, so that single bits differ (default: Keras' own)",
+        action=argparse.BooleanOptionalAction,
+        default=True,
+        help="train in layers that compute the same as Keras' own in less time, on a "
+        "processor with TensorFlow; other sums, so that single bits differ, and a run "
+        "that was started with Keras' own goes on with --no-fast-layers "
+        "(default: fast)",
     )
     add(
         "--seed",

@@ -15,6 +15,7 @@ import keras
 
 from fer import checkpoints, complexity
 from fer.augmentation import RECORDED_NAMES
+from fer.fast_layers import can_quicken
 
 # Packages whose version can change what a run computes.
 RECORDED_PACKAGES = ("keras", "tensorflow", "jax", "torch", "numpy", "scipy")
@@ -52,7 +53,8 @@ def describe_settings(build, recipe, options, faces, precision):
         settings["answers"] = "held out"
     if options.start_from:
         settings["start_from"] = checkpoints.compute_digest(options.start_from)
-    if options.fast_layers:
+    if options.fast_layers and can_quicken():
+        # A run without this key has Keras' own, as all had before these were default.
         settings["fast_layers"] = True
     for key, default in LATER_SETTINGS.items():
         if settings[key] == default:

@@ -86,15 +86,26 @@ def test_side_by_side_and_back():
 
 
 @pytest.mark.parametrize(
-    ("dtype", "tolerance"), [("float32", 1e-4), ("mixed_bfloat16", 2e-2)]
+    ("dtype", "tolerance"),
+    [("float32", 1e-4), ("mixed_bfloat16", 2e-2), ("mixed_float16", 5e-3)],
 )
-# Features of dense layers are left to Keras.
-@pytest.mark.parametrize("shape", [(5, 4, 6, 16), (64, 16)])
-def test_batch_normalization(dtype, tolerance, shape):
+# Features of dense layers, and a layer without its factor or its summand, are left to
+# Keras.
+@pytest.mark.parametrize(
+    ("shape", "options"),
+    [
+        ((5, 4, 6, 16), {}),
+        ((64, 16), {}),
+        ((5, 4, 6, 16), {"scale": False}),
+        ((5, 4, 6, 16), {"center": False}),
+    ],
+)
+def test_batch_normalization(dtype, tolerance, shape, options):
     inputs = RNG.normal(3, 2, size=shape).astype("float32")
-    plain = layers.BatchNormalization(momentum=0.9, dtype=dtype)
+    plain = layers.BatchNormalization(momentum=0.9, dtype=dtype, **options)
     plain.build(shape)
-    plain.set_weights(list(RNG.uniform(0.5, 2, size=(4, 16))))
+    num_weights = len(plain.weights)
+    plain.set_weights(list(RNG.uniform(0.5, 2, size=(num_weights, 16))))
     fast = clone(plain, FusedBatchNormalization, inputs)
     assert_same(plain, fast, inputs, tolerance)
     for expected, found in zip(plain.get_weights(), fast.get_weights(), strict=True):
@@ -150,4 +161,5 @@ def test_quicken_leaves_convolutions_alone_without_amx(monkeypatch):
 def test_quicken_changes_nothing_elsewhere(monkeypatch, where, name, value):
     monkeypatch.setattr(where, name, lambda: value)
     plain = small.build_cnn()
+    assert not fast_layers.can_quicken()
     assert fast_layers.quicken(plain) is plain

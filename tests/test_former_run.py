@@ -9,11 +9,12 @@ from conftest import ROOT
 from tiny_network import RECIPE, build_tiny
 
 import train_cnn
-from fer import data, flags, jobs, state
+from fer import data, fast_layers, flags, jobs, state
+from fer.command import InputError
 
 # Made by the version of 2026-11-25, before runs kept their commit and before the
 # augmentations had names of their own: two epochs of the tiny network with
-# --augmentation small, in float32, on these faces of noise.
+# --augmentation small, in float32, in Keras' own layers, on these faces of noise.
 FORMER = ROOT / "tests/former_run"
 
 
@@ -33,6 +34,7 @@ def folder(tmp_path, monkeypatch):
 def read_options(epochs, augmentation):
     parser = flags.build_parser(None, "run", ("tiny", "other"), RECIPE)
     arguments = ["--train", "train.csv", "--precision", "float32", "--resume"]
+    arguments += ["--no-fast-layers"]
     arguments += ["--epochs", str(epochs), "--augmentation", augmentation]
     return parser.parse_args(arguments)
 
@@ -59,3 +61,11 @@ def test_an_unfinished_run_goes_on(folder, capsys):
     assert after["history"][:2] == before["history"]
     output = capsys.readouterr().out
     assert "epoch 3/3" in output and "epoch 2/3" not in output
+
+
+@pytest.mark.skipif(not fast_layers.can_quicken(), reason="no layers are faster here")
+def test_a_run_in_other_layers_is_another_run(folder):
+    options = read_options(3, "flip_either_way")
+    options.fast_layers = True
+    with pytest.raises(InputError, match="a run with fast_layers True, found one with"):
+        train_cnn.train(build_tiny, RECIPE, options)
