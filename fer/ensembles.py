@@ -87,13 +87,17 @@ def predict_held_out(paths, images, labels):
     """
     sums = np.zeros((len(images), 7), dtype="float32")
     counts = np.zeros((len(images), 1), dtype="float32")
+
+    def add(rows, answers):
+        sums[rows] += answers
+        counts[rows] += 1
+
     networks = []
     for path in paths:
         if Path(path).suffix == ANSWERS_SUFFIX:
             answers = read_answers(path, images, labels)
-            known = ~np.isnan(answers[:, 0])
-            sums[known] += answers[known]
-            counts[known] += 1
+            rows = np.flatnonzero(~np.isnan(answers[:, 0]))
+            add(rows, answers[rows])
         else:
             model = checkpoints.load_checkpoint(path)
             rows = checkpoints.require_held_out_rows([path], images, labels)
@@ -103,8 +107,7 @@ def predict_held_out(paths, images, labels):
         count = f"{len(rows):,} faces that it did not see"
         print(f"asking    {path} about {count}", flush=True)
         [answers] = checkpoints.predict_all([model], images[rows], tta=True)
-        sums[rows] += answers
-        counts[rows] += 1
+        add(rows, answers)
     return np.divide(sums, counts, out=np.full_like(sums, np.nan), where=counts > 0)
 
 

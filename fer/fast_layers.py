@@ -61,7 +61,8 @@ class FusedBatchNormalization(layers.BatchNormalization):
     """
 
     def call(self, inputs, training=None, mask=None):
-        if not (self.is_of_pictures(inputs) and self.center and self.scale):
+        of_pictures = len(inputs.shape) == 4 and self.axis in (-1, 3)
+        if not (of_pictures and self.center and self.scale):
             return super().call(inputs, training=training, mask=mask)
         averages, is_training = {}, bool(training and self.trainable)
         if not is_training:
@@ -80,10 +81,6 @@ class FusedBatchNormalization(layers.BatchNormalization):
             self.update(self.moving_mean, mean)
             self.update(self.moving_variance, variance * (count - 1) / count)
         return outputs
-
-    def is_of_pictures(self, inputs):
-        """Whether each channel of pictures is normalized."""
-        return len(inputs.shape) == 4 and self.axis in (-1, 3)
 
     def update(self, average, value):
         """Move a moving average towards the value of a batch."""
