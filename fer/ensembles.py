@@ -1,8 +1,8 @@
 """Several networks together: what averaging brings, and what each says of new faces."""
 
 import itertools
-import zipfile
 from pathlib import Path
+from zipfile import BadZipFile
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -136,7 +136,8 @@ def read_answers(path, images, labels):
     try:
         with np.load(path, allow_pickle=False) as archive:
             answers, faces = archive["probabilities"], str(archive["faces"])
-    except (OSError, EOFError, ValueError, KeyError, zipfile.BadZipFile) as error:
+    # A lone array, as np.save writes it, is no archive: a TypeError.
+    except (OSError, EOFError, TypeError, ValueError, KeyError, BadZipFile) as error:
         raise InputError(
             f"{path}: expected answers that train_ensemble.py --folds wrote, found "
             f"{error}"

@@ -113,11 +113,14 @@ def test_answers_of_folds_are_kept_and_averaged(tmp_path):
 
     (tmp_path / "text.npz").write_text("no archive")
     np.savez(tmp_path / "others.npz", something=answers)
+    with open(tmp_path / "array.npz", "wb") as file:
+        np.save(file, answers)
     for name, faces, found in (
         ("all", images[:2], "about other faces"),
         ("nowhere", images, "No such file"),
         ("text", images, "text.npz: expected answers that train_ensemble.py --folds"),
         ("others", images, "probabilities"),
+        ("array", images, "array.npz: expected answers"),
     ):
         with pytest.raises(InputError, match=found):
             path = tmp_path / f"{name}.npz"
