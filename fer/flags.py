@@ -33,13 +33,45 @@ def build_parser(description, name, network_names, recipe):
         network_names: what --network accepts; the first is the default.
         recipe: of the default network; its values stand in --help.
     """
-
-    def name_default(value):
-        return f"(default: the recipe's; {value} for {network_names[0]})"
-
     parser = new_parser(description)
-    add = parser.add_argument
-    add_train_flags(parser)
+    add_faces_flags(parser.add_argument_group("faces"))
+    add_network_flags(parser.add_argument_group("network"), network_names)
+    add_recipe_flags(parser.add_argument_group("recipe"), network_names[0], recipe)
+    add_run_flags(parser.add_argument_group("run"), name)
+    return parser
+
+
+def add_faces_flags(group):
+    """Which faces to train on, and by which to measure."""
+    add_train_flags(group)
+    add = group.add_argument
+    add(
+        "--validation",
+        type=validation_source,
+        default=0.1,
+        metavar="SHARE|FOLD|USAGE|PATH",
+        help="faces that choose the best epoch: a share of --train that is held out, a "
+        "fold of it such as 1/10, a Usage of the file such as PublicTest, or other "
+        "labelled faces; 0 keeps the last epoch of a training on every row "
+        "(default: %(default)s)",
+    )
+    add(
+        "--keep",
+        choices=("best", "last"),
+        help="the epoch whose weights are kept: the best on the validation faces, or "
+        "the last, which these then did not choose (default: best)",
+    )
+    add(
+        "--twin",
+        metavar="CHECKPOINT",
+        help="beside --validation 0: a network that held faces out, by which later "
+        "scripts measure this one (default: none)",
+    )
+
+
+def add_network_flags(group, network_names):
+    """What to train."""
+    add = group.add_argument
     add(
         "--network",
         default=network_names[0],
@@ -59,13 +91,21 @@ def build_parser(description, name, network_names, recipe):
         metavar="NETWORK",
         help="train as this network is trained (default: as --network is)",
     )
-    add(
-        "--name",
-        type=file_stem,
-        default=name,
-        help="stem of checkpoints/NAME.* and plots/NAME_history.png "
-        "(default: %(default)s)",
-    )
+
+
+def add_recipe_flags(group, network_name, recipe):
+    """How to train it, where the recipe of the network is not wanted.
+
+    Args:
+        group: of a parser.
+        network_name: the default one.
+        recipe: of that.
+    """
+
+    def name_default(value):
+        return f"(default: the recipe's; {value} for {network_name})"
+
+    add = group.add_argument
     for flag, kind, text in (
         ("epochs", positive_integer, "passes over the training faces"),
         ("batch_size", positive_integer, "faces per step"),
@@ -96,6 +136,13 @@ def build_parser(description, name, network_names, recipe):
             help=f"{text} {name_default(getattr(recipe, flag))}",
         )
     add(
+        "--class-weights",
+        action="store_const",
+        const=True,
+        help="give every emotion the same weight in the loss "
+        f"{name_default('on' if recipe.class_weights else 'off')}",
+    )
+    add(
         "--teachers",
         nargs="+",
         metavar="CHECKPOINT",
@@ -104,34 +151,33 @@ def build_parser(description, name, network_names, recipe):
         "has to have held out some; the others keep their label; also NAME_answers.npz "
         "of train_ensemble.py --folds (default: none)",
     )
+
+
+def add_run_flags(group, name):
+    """What the run is called, and how the machine computes it.
+
+    Args:
+        group: of a parser.
+        name: of the run, unless --name says otherwise.
+    """
+    add = group.add_argument
     add(
-        "--class-weights",
-        action="store_const",
-        const=True,
-        help="give every emotion the same weight in the loss "
-        f"{name_default('on' if recipe.class_weights else 'off')}",
-    )
-    add(
-        "--keep",
-        choices=("best", "last"),
-        help="the epoch whose weights are kept: the best on the validation faces, or "
-        "the last, which these then did not choose (default: best)",
-    )
-    add(
-        "--validation",
-        type=validation_source,
-        default=0.1,
-        metavar="SHARE|FOLD|USAGE|PATH",
-        help="faces that choose the best epoch: a share of --train that is held out, a "
-        "fold of it such as 1/10, a Usage of the file such as PublicTest, or other "
-        "labelled faces; 0 keeps the last epoch of a training on every row "
+        "--name",
+        type=file_stem,
+        default=name,
+        help="stem of checkpoints/NAME.* and plots/NAME_history.png "
         "(default: %(default)s)",
     )
     add(
-        "--twin",
-        metavar="CHECKPOINT",
-        help="beside --validation 0: a network that held faces out, by which later "
-        "scripts measure this one (default: none)",
+        "--seed",
+        type=seed_number,
+        default=0,
+        help="of all random numbers (default: %(default)s)",
+    )
+    add(
+        "--resume",
+        action="store_true",
+        help="continue this run after its last finished epoch",
     )
     add(
         "--devices",
@@ -157,18 +203,6 @@ def build_parser(description, name, network_names, recipe):
         "that was started with Keras' own goes on with --no-fast-layers "
         "(default: fast)",
     )
-    add(
-        "--seed",
-        type=seed_number,
-        default=0,
-        help="of all random numbers (default: %(default)s)",
-    )
-    add(
-        "--resume",
-        action="store_true",
-        help="continue this run after its last finished epoch",
-    )
-    return parser
 
 
 def parse_run(parser, arguments, network):
