@@ -1,7 +1,7 @@
 """List the faces whose label networks contradict that did not see them.
 
     python -m experiments.label_issues checkpoints/ensemble_answers.npz
-    python -m experiments.label_issues pretrained/twins/*.keras
+    python -m experiments.label_issues pretrained/starts/*.keras
 
 Each checkpoint is asked, with --tta, about the faces that it held out; where several
 did, their answers are averaged. A face is listed where they give another emotion at

@@ -50,7 +50,7 @@ NEW_KEYS = {
     "renorm_clipping": None,
     "renorm_momentum": 0.99,
 }
-# Of pretrained/twins/, which were written again without the keys of `NEW_KEYS`: the
+# Of pretrained/starts/, which were written again without the keys of `NEW_KEYS`: the
 # digest of before by that of today. The weights are the same to the bit, and the states
 # of runs that they teach hold the former.
 FORMER_DIGESTS = {

@@ -434,8 +434,8 @@ def test_another_version_of_keras_is_named(tmp_path, members, version, advice):
 
 
 def test_shipped_checkpoints_keep_the_digest_that_their_students_know():
-    twins = (ROOT / "pretrained/twins").glob("*.keras")
-    digests = {checkpoints.compute_digest(path) for path in twins}
+    starts = (ROOT / "pretrained/starts").glob("*.keras")
+    digests = {checkpoints.compute_digest(path) for path in starts}
     assert digests == set(checkpoints.FORMER_DIGESTS.values())
     for path in (ROOT / "pretrained").rglob("*.keras"):
         with zipfile.ZipFile(path) as archive:
