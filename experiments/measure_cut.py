@@ -1,6 +1,6 @@
 """Measure what the way from a photograph to a 48x48 face costs in accuracy.
 
-    python -m experiments.measure_cut pretrained/starts/cnn_start.keras
+    python -m experiments.measure_cut pretrained/twins/cnn_twin.keras
 
 Lays each validation face of the checkpoint into a picture of 800x600 pixels: enlarged
 2.5 to 6 times, turned by up to 20 degrees, brightened or darkened by up to 40 %, at a
