@@ -24,7 +24,7 @@ from fer import command
 from fer.command import InputError
 from fer.data import EMOTIONS
 from fer.data import IMAGE_SIZE as SIZE
-from fer.files import replacing
+from fer.files import write_table
 
 # FER2013's own shares, except disgust: its 1.5 % would leave a handful to test on.
 SHARES = (0.14, 0.04, 0.14, 0.25, 0.16, 0.11, 0.16)
@@ -297,12 +297,6 @@ def draw_faces(count, seed):
     return np.stack([draw_face(label, rng) for label in labels])[..., None], labels
 
 
-def write_table(path, header, rows):
-    """Write a CSV, whole or not at all."""
-    with replacing(path) as temporary:
-        temporary.write_text("\n".join([header, *rows]) + "\n")
-
-
 def claim_folder(folder):
     """Make the folder and mark it as drawn; refuse one with other people's tables."""
     marker = folder / MARKER
@@ -321,16 +315,13 @@ def write_faces(folder, train_faces, test_faces, seed):
     claim_folder(folder)
     images, labels = draw_faces(train_faces, [seed, 0])
     rows = [" ".join(map(str, image.ravel())) for image in images]
-    labelled = [f"{label},{row}" for label, row in zip(labels, rows, strict=True)]
-    write_table(folder / "train.csv", "label,feature", labelled)
+    labelled = zip(labels, rows, strict=True)
+    write_table(folder / "train.csv", ["label", "feature"], labelled)
     # Another stream of the same seed: no test face is a training face.
     images, labels = draw_faces(test_faces, [seed, 1])
-    rows = [
-        f"{i},{' '.join(map(str, image.ravel()))}" for i, image in enumerate(images)
-    ]
-    write_table(folder / "test.csv", "id,feature", rows)
-    answers = [f"{i},{label}" for i, label in enumerate(labels)]
-    write_table(folder / "test_labels.csv", "id,label", answers)
+    rows = [" ".join(map(str, image.ravel())) for image in images]
+    write_table(folder / "test.csv", ["id", "feature"], enumerate(rows))
+    write_table(folder / "test_labels.csv", ["id", "label"], enumerate(labels))
 
 
 def build_parser():

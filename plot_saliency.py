@@ -104,6 +104,11 @@ def choose_layout(model, faces, options):
                 f"--rows {row}: expected a row of {faces.source} from 0 to "
                 f"{len(faces.images) - 1}, found none of that number; choose another"
             )
+        if faces.labels[row] < 0:
+            raise command.InputError(
+                f"--rows {row}: expected a row of {faces.source} whose label is known, "
+                "found one without; choose another"
+            )
     if options.rows:
         return np.array(options.rows)[:, None]
     layout = saliency.choose_faces(

@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from fer import command, data, sources
+from fer.command import InputError
 from fer.files import write_table
 from fer.paths import DEFAULT_MODELS_HELP, TEST_FACES, choose_models
 from fer.progress import Progress
@@ -61,14 +62,6 @@ def build_parser():
     return parser
 
 
-def load_faces(options):
-    """The faces to predict, with the labels that the flags name."""
-    faces = data.load_test_faces(options.test, options.ignore)
-    if options.labels:
-        faces = data.load_labels(options.labels, faces)
-    return faces
-
-
 def predict(paths, images, tta):
     """The average answer of some checkpoints: probabilities, float32 (n, 7)."""
     # Importing Keras takes seconds, in which a mistake in the faces is already said.
@@ -103,8 +96,14 @@ def print_accuracy(predictions, labels, usages):
 
 def main():
     options = build_parser().parse_args()
+    tables = [options.output, options.probabilities]
+    if None not in tables and len({Path(table).resolve() for table in tables}) == 1:
+        raise InputError(
+            f"--probabilities {options.probabilities}: expected another file than "
+            "--output, found the same; name two"
+        )
     paths = choose_models(options.models)
-    faces = load_faces(options)
+    faces = data.load_test_faces(options.test, options.ignore, options.labels)
     probabilities = predict(paths, faces.images, options.tta)
     predictions = probabilities.argmax(axis=1)
 

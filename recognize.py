@@ -88,8 +88,11 @@ def recognize_all(options, sources):
         else:
             rows.extend(recognize_picture(recognizer, source, copy))
 
-    failures = photos.visit(sources, recognize)
-    files.write_table(options.output / photos.TABLE, face_table.COLUMNS, rows)
+    try:
+        failures = photos.visit(sources, recognize)
+    finally:
+        # Also what was found until Ctrl-C or a full disk.
+        files.write_table(options.output / photos.TABLE, face_table.COLUMNS, rows)
     print(f"in all: {face_table.describe_rows(rows)}")
     print(f"wrote {options.output / photos.TABLE}")
     return failures

@@ -34,6 +34,7 @@ from fer import (
     data,
     ensembles,
     figures,
+    fine_tuning,
     jobs,
     measures,
     paths,
@@ -41,6 +42,7 @@ from fer import (
 )
 from networks import DEFAULT_NETWORK, NETWORKS
 
+MEMBERS = 5
 # All choices among them are averaged: 4,095.
 MOST_MEMBERS = 12
 
@@ -52,9 +54,8 @@ def build_parser():
     add(
         "--members",
         type=command.whole_number(1, MOST_MEMBERS),
-        default=5,
         metavar="NUMBER",
-        help="networks to train and average (default: %(default)s)",
+        help=f"networks to train and average (default: {MEMBERS})",
     )
     add(
         "--folds",
@@ -66,11 +67,10 @@ def build_parser():
     add(
         "--networks",
         nargs="+",
-        default=[DEFAULT_NETWORK],
         choices=NETWORKS,
         metavar="NETWORK",
         help="files of networks/ that the members take turns in, of "
-        f"{', '.join(NETWORKS)} (default: {DEFAULT_NETWORK})",
+        f"{', '.join(NETWORKS)} (default: {DEFAULT_NETWORK}, or that of --start-from)",
     )
     add(
         "--name",
@@ -94,19 +94,55 @@ def plan_members(options, recipe_flags):
     Args:
         options: of this script.
         recipe_flags: for train_cnn.py, a list of texts.
+
+    Raises:
+        InputError: these flags leave nothing to compare the members on.
     """
     members = []
-    for i in range(options.folds or options.members):
-        network = options.networks[i % len(options.networks)]
-        arguments = [*sources.list_train_flags(options), "--network", network]
+    for i in range(options.folds or options.members or MEMBERS):
+        arguments = sources.list_train_flags(options)
+        if options.networks:
+            arguments += ["--network", options.networks[i % len(options.networks)]]
         arguments += ["--name", f"{options.name}_{i + 1}", "--seed", options.seed + i]
-        if options.folds and i % 2:
-            arguments += ["--normalization", "image"]
-        arguments += recipe_flags
         if options.folds:
             arguments += ["--validation", f"{i + 1}/{options.folds}", "--keep", "last"]
-        members.append(jobs.plan(train_cnn, arguments))
+        if options.folds and i % 2:
+            arguments += ["--normalization", "image"]
+        members.append(jobs.plan(train_cnn, arguments + recipe_flags))
+        check(options, i, members[i].options)
     return members
+
+
+def check(options, i, member):
+    """Refuse flags of `plan_members` under which member i could not be compared.
+
+    Args:
+        options: of this script.
+        i: from 0 up.
+        member: the options of its run.
+    """
+    if member.validation == 0:
+        raise command.InputError(
+            "--validation: expected a share above 0, found 0; the members are compared "
+            "on the faces that they hold out"
+        )
+    if not options.folds:
+        return
+    if options.members:
+        raise command.InputError(
+            "--members: expected none beside --folds, which trains one a fold; leave "
+            "one of the two out"
+        )
+    if (member.validation, member.keep) != (f"{i + 1}/{options.folds}", "last"):
+        raise command.InputError(
+            "--validation and --keep: expected none beside --folds, where each member "
+            "holds out its fold and keeps its last epoch; leave them out"
+        )
+    if member.start_from:
+        raise command.InputError(
+            "--start-from: expected none beside --folds, for a network that has seen "
+            "the faces of a fold cannot hold them out; leave one of the two out"
+        )
 
 
 def compare(models, faces, options):
@@ -171,19 +207,11 @@ def main():
     options, recipe_flags = build_parser().parse_known_args()
     # Ends the script at once where they are no flags of train_cnn.py either.
     members = plan_members(options, recipe_flags)
-    if members[0].options.validation == 0:
-        raise command.InputError(
-            "--validation: expected a share above 0, found 0; the members are compared "
-            "on the faces that they hold out"
-        )
-    if options.folds and members[0].options.start_from:
-        raise command.InputError(
-            "--start-from: expected none beside --folds, for a network that has seen "
-            "the faces of a fold cannot hold them out; leave one of the two out"
-        )
     faces = data.load_split(
         options.train, members[0].options.validation, options.ignore
     )
+    if members[0].options.start_from:
+        faces = fine_tuning.keep_held_out(faces, members[0].options.start_from)
     jobs.run_all(members, options, faces)
 
     models = [paths.run_file(member.name, ".keras") for member in members]

@@ -22,11 +22,20 @@ All 39 runs take 75 minutes on two AVX512_BF16 cores, two or three at a time.
 from typing import NamedTuple
 
 import matplotlib.pyplot as plt
-import numpy as np
 
 import train_cnn
 from experiments import grid
-from fer import checkpoints, command, data, figures, jobs, paths, sources, tables
+from fer import (
+    checkpoints,
+    command,
+    data,
+    figures,
+    jobs,
+    measures,
+    paths,
+    sources,
+    tables,
+)
 
 DISGUST = data.EMOTIONS.index("disgust")
 MEASURES = {
@@ -122,22 +131,15 @@ def measure_run(record, history, faces):
     """
     model = checkpoints.load_checkpoint(paths.run_file(record["name"], ".keras"))
     probabilities = checkpoints.predict(model, faces.validation_images)
+    confusion = measures.compute_confusion(faces.validation_labels, probabilities)
     last = history.iloc[-1]
     return {
         "val_accuracy": record["val_accuracy"],
         "best_epoch": record["best_epoch"],
         "last_val_accuracy": last["val_accuracy"],
         "gap": last["accuracy"] - last["val_accuracy"],
-        "disgust_recall": compute_recall(
-            faces.validation_labels, probabilities.argmax(axis=1), DISGUST
-        ),
+        "disgust_recall": measures.compute_recalls(confusion)[DISGUST],
     }
-
-
-def compute_recall(labels, predictions, label):
-    """Share of the faces with a label that are given it; NaN where there are none."""
-    given = predictions[labels == label] == label
-    return given.mean() if len(given) else np.nan
 
 
 def describe(table):

@@ -11,6 +11,7 @@ disturb less), microseconds of those a face, and the peak of resident memory. Im
 and the building of graphs are left out of the times.
 """
 
+import argparse
 import contextlib
 import itertools
 import os
@@ -35,7 +36,8 @@ def build_parser():
     add, number = parser.add_argument, command.positive_integer
     add("--train", default=paths.TRAIN_FACES, help="a CSV file (default: %(default)s)")
     add("--sizes", nargs="+", type=number, default=SIZES, help="how many faces")
-    add("--measure", choices=MEASURES, help="only this one, in this process")
+    # In a folder of its own, which `run_measurement` makes: it trains a `cnn` there.
+    add("--measure", choices=MEASURES, help=argparse.SUPPRESS)
     return parser
 
 

@@ -133,6 +133,11 @@ def cut_all(images, seed):
         is_found.append(found is not None)
         if found is not None:
             faces.append(cut_ways(picture, frame, *found))
+    if not faces:
+        raise command.InputError(
+            f"expected a face to be found in one of {len(images)} pictures, found "
+            "none; take more --faces"
+        )
     ways = {way: np.array([cut[way] for cut in faces])[..., None] for way in faces[0]}
     return np.array(is_found), ways
 

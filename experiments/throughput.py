@@ -117,7 +117,8 @@ def run_measurement(name, options):
     )
     if result.returncode:
         sys.exit(result.returncode)
-    return json.loads(result.stdout)
+    # What loading the faces prints stands above.
+    return json.loads(result.stdout.splitlines()[-1])
 
 
 def run_ours(network, options):

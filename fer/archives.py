@@ -79,6 +79,12 @@ def open_table(path):
             f"{archive}: expected a complete {name_packing(archive)} file, found a "
             f"damaged one ({error}); download it again"
         ) from error
+    except NotImplementedError as error:
+        # Such as Deflate64, which Windows takes for large files.
+        raise InputError(
+            f"{archive}: expected an archive that Python can unpack, found another "
+            f"kind ({error}); unpack it and give the CSV file"
+        ) from error
 
 
 def name_packing(path):

@@ -239,25 +239,37 @@ def find_held_out_rows(paths, images, labels):
         rows: sorted int array; every row where the records know of no such faces.
         reason: why every row was taken, or None.
     """
-    faces = compute_fingerprint(images, labels)
-    common = np.arange(len(images))
+    faces, everyone = compute_fingerprint(images, labels), np.arange(len(images))
+    common = everyone
     for path in paths:
         record = load_record(path)
-        if record is None:
-            reason = f"{path} has no record"
-        elif record.get("settings", {}).get("faces") != faces:
-            reason = f"the record of {path} is about other faces"
-        elif not record.get("validation_rows"):
-            reason = f"{path} was trained on every row"
-            if record.get("twin"):
-                reason += f", unlike its twin {Path(path).parent / str(record['twin'])}"
-        else:
-            common = np.intersect1d(common, record["validation_rows"])
-            if len(common):
-                continue
-            reason = "the models hold out no face in common"
-        return np.arange(len(images)), reason
+        reason = explain_no_rows(path, record, faces)
+        if reason is not None:
+            return everyone, reason
+        common = np.intersect1d(common, record["validation_rows"])
+    if not len(common):
+        return everyone, "the models hold out no face in common"
     return common, None
+
+
+def explain_no_rows(path, record, faces):
+    """Why a checkpoint's record knows of none of these faces that it held out, or None.
+
+    Args:
+        path: of the checkpoint.
+        record: its record, or None.
+        faces: their fingerprint.
+    """
+    if record is None:
+        return f"{path} has no record"
+    if record.get("settings", {}).get("faces") != faces:
+        return f"the record of {path} is about other faces"
+    if record.get("validation_rows"):
+        return None
+    reason = f"{path} was trained on every row"
+    if record.get("twin"):
+        reason += f", unlike its twin {Path(path).parent / str(record['twin'])}"
+    return reason
 
 
 def require_held_out_rows(paths, images, labels):

@@ -45,7 +45,11 @@ def make_executor(options):
     # It warns every few seconds where a cluster keeps no accounts.
     logging.getLogger("submitit").setLevel(logging.ERROR)
     parameters = {"time": 60, "job_name": "fer"}
-    for word in shlex.split(options):
+    try:
+        words = shlex.split(options)
+    except ValueError as error:
+        raise InputError(f"--slurm: {error}; found {options!r}") from error
+    for word in words:
         key, _, value = word.partition("=")
         if not value:
             raise InputError(
@@ -86,15 +90,22 @@ class Array(Group):
         options: text, as for `make_executor`.
 
     Raises:
-        InputError: an option that there is not, or what Slurm answered to a request
-            that it refuses.
+        InputError: an option that there is not, or Slurm does not answer, or what it
+            answered to a request that it refuses.
     """
 
     def __init__(self, jobs, options):
         super().__init__()
         self.names = [job.name for job in jobs]
         executor = make_executor(options)
-        self.queue = list_queue()
+        try:
+            self.queue = list_queue()
+        except subprocess.CalledProcessError as error:
+            raise InputError(
+                f"--jobs slurm: expected an answer of squeue, found "
+                f"{error.stderr.strip() or error}; give the same command again when "
+                "Slurm answers"
+            ) from error
         self.handles = {}
         for name in self.names:
             number = read_number(name)

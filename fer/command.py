@@ -73,8 +73,12 @@ def run(main):
     fix as well, and Ctrl-C is what the user wants; every other exception is ours and
     keeps its traceback.
     """
+    if hasattr(sys.stdout, "reconfigure"):
+        # A name of a file need not be proper text.
+        sys.stdout.reconfigure(errors="backslashreplace")
     try:
         main()
+        sys.stdout.flush()
         return
     except InputError as error:
         code = fail(error)
@@ -83,6 +87,10 @@ def run(main):
     except KeyboardInterrupt:
         # 128 and the number of the signal, as shells and the training scripts say it.
         code = 130
+    except BrokenPipeError:
+        # Whoever read what is printed, such as `head`, has had enough.
+        code = 128 + 13
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except OSError as error:
         where = f"{error.filename}: " if error.filename else ""
         code = fail(f"{where}{error.strerror or error}")

@@ -51,12 +51,17 @@ def load_training_faces(path, ignore=()):
     return faces.images, faces.labels
 
 
-def load_test_faces(path, ignore=()):
+def load_test_faces(path, ignore=(), labels=None):
     """Load the faces to predict, from all that `load_training_faces` takes and more.
 
     Of a file with a Usage column the rows that are not Training are returned. Where
     the source brings no ids they count from 0 in its order. Prints the faces per
     emotion where it brings labels.
+
+    Args:
+        path: of a CSV file, an archive with one, or a folder.
+        ignore: names of classes to leave out.
+        labels: path of another source that knows labels, as for `load_labels`.
 
     Returns:
         Faces with unique ids, and with labels and usages where the source has them.
@@ -66,19 +71,25 @@ def load_test_faces(path, ignore=()):
     """
     path, classes = locate(path), Classes(ignore)
     faces = choose_test(path, read(path, classes, unique=True))
-    classes.check_met(path)
     if faces.labels is not None:
         print_emotions(faces.labels)
+    where = path
+    if labels:
+        classes_of_labels = Classes(ignore)
+        faces = load_labels(labels, faces, classes_of_labels)
+        classes.ignored += classes_of_labels.ignored
+        where = f"{path} and {labels}"
+    classes.check_met(where)
     return faces
 
 
-def load_labels(path, faces, ignore=()):
+def load_labels(path, faces, classes=None):
     """Give test faces the labels that another source knows: id,label, or faces as well.
 
     Args:
         path: of the labels, in any form that the faces may have.
         faces: as `load_test_faces` returns them.
-        ignore: names of classes to leave out.
+        classes: `fer.faces.Classes`, by default the seven emotions alone.
 
     Returns:
         The faces with labels, -1 where the source names none, and with its usages
@@ -88,7 +99,7 @@ def load_labels(path, faces, ignore=()):
         InputError: the source has no labels, an id that is not among the faces, or
             another face under an id.
     """
-    known = read(path, Classes(ignore), needed="label", unique=True)
+    known = read(path, classes, needed="label", unique=True)
     if known.labels is None or (known.ids is None and known.images is None):
         raise InputError(
             f"{path}: expected the columns id,label, found no "

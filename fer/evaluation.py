@@ -115,9 +115,7 @@ def load_recorded(source):
 
 def load_test(options):
     """The labelled test faces that the flags name."""
-    faces = data.load_test_faces(options.test, options.ignore)
-    if options.labels:
-        faces = data.load_labels(options.labels, faces, options.ignore)
+    faces = data.load_test_faces(options.test, options.ignore, options.labels)
     if faces.labels is None:
         raise InputError(
             f"{options.test}: expected labelled faces, found none with a label; name "

@@ -64,5 +64,6 @@ def keep_held_out(faces, path):
     if reason is not None:
         print(f"validate  on {len(faces.validation_rows):,} faces drawn anew: {reason}")
         return faces
+    print(f"validate  on the {len(rows):,} faces that {path} held out")
     others = np.setdiff1d(np.arange(len(faces.images)), rows)
     return dataclasses.replace(faces, train_rows=others, validation_rows=rows)

@@ -16,6 +16,8 @@ from fer.command import (
 )
 from fer.devices import ONE, find_devices
 from fer.held_out import validation_source
+from fer.paths import run_file
+from fer.provenance import keep_threads
 from fer.recipes import NORMALIZATIONS
 from fer.sources import add_train_flags
 
@@ -215,6 +217,8 @@ def parse_run(parser, arguments, network):
     """
     parser.set_defaults(network=None)
     options = parser.parse_args(arguments)
+    if options.resume:
+        keep_threads(run_file(options.name, ".state"))
     if options.twin is not None and options.validation != 0:
         parser.error(
             "argument --twin: expected --validation 0 beside it, for a run that holds "

@@ -44,8 +44,9 @@ class Job:
     def find_record(self, faces):
         """The record of exactly this run on these faces, or None if it is unfinished.
 
-        Where --precision is "auto", the record may be of any: another machine of a
-        cluster took what is fast there.
+        Where --precision is "auto", the record may be of any, and where the fast layers
+        are allowed also of Keras' own: another machine of a cluster took what is fast
+        there.
 
         Args:
             faces: the Split of all runs.
@@ -54,9 +55,12 @@ class Job:
         wanted = self.options.precision
         precisions = flags.PRECISIONS[1:] if wanted == "auto" else [wanted]
         settings = describe_settings(self.build, recipe, self.options, faces, wanted)
+        layers = [{"fast_layers": True}, {}] if self.options.fast_layers else [{}]
+        settings.pop("fast_layers", None)
         records = (
-            load_finished_record(self.name, {**settings, "precision": precision})
+            load_finished_record(self.name, {**settings, "precision": precision, **key})
             for precision in precisions
+            for key in layers
         )
         return next(filter(None, records), None)
 

@@ -1,5 +1,6 @@
 """What decides and what explains a run: its settings, its code, its size, its speed."""
 
+import contextlib
 import dataclasses
 import hashlib
 import json
@@ -16,10 +17,11 @@ import keras
 from fer import checkpoints, complexity
 from fer.augmentation import RECORDED_NAMES
 from fer.fast_layers import can_quicken
+from fer.state import previous_of, read_state
 
 # Packages whose version can change what a run computes.
 RECORDED_PACKAGES = ("keras", "tensorflow", "jax", "torch", "numpy", "scipy")
-# By which TensorFlow, at its first operation, is told how many threads share one.
+# By which TensorFlow, where it looks for devices, is told how many threads share one.
 THREADS_VARIABLE = "TF_NUM_INTRAOP_THREADS"
 # Settings that runs from before do not have; at their default a run has none of them.
 LATER_SETTINGS = {"keep": "best"}
@@ -61,6 +63,24 @@ def describe_settings(build, recipe, options, faces, precision):
             del settings[key]
     # JSON knows only text as keys of an object, and no tuples.
     return json.loads(json.dumps(settings))
+
+
+def keep_threads(state):
+    """Let TensorFlow take as many threads as a run that is resumed was started with.
+
+    To be called before anything asks TensorFlow what this machine has: that is when it
+    makes its threads, once for the process.
+
+    Args:
+        state: the path of the run's state; nothing is done where there is none.
+    """
+    for path in (state, previous_of(state)):
+        with contextlib.suppress(OSError, ValueError):
+            _, document = read_state(path)
+            origin = document.get("origin", {})
+            if "threads" in origin:
+                os.environ[THREADS_VARIABLE] = str(origin["threads"])
+            return
 
 
 def describe_origin():

@@ -9,7 +9,6 @@ itself, from faces to `fit`, stands in train_cnn.py.
 import contextlib
 import dataclasses
 import json
-import os
 import shlex
 import sys
 from pathlib import Path
@@ -24,7 +23,6 @@ from fer.files import locked, remove_leftovers, replacing
 from fer.paths import run_file
 from fer.precision import choose_precision
 from fer.provenance import (
-    THREADS_VARIABLE,
     describe_origin,
     describe_script,
     describe_settings,
@@ -92,8 +90,6 @@ class Run:
         saved = self.devices.share_state(saved)
         # Not among the settings: they tell how a run was made, not what it computes.
         origin = saved[1].get("origin", {}) if saved else describe_origin()
-        if "threads" in origin:
-            os.environ[THREADS_VARIABLE] = str(origin["threads"])
         path = run_file(self.name, ".state") if self.devices.is_first else None
         self.keeper = StateKeeper(path, self.settings, origin, recipe, saved)
         self.was_finished = self.is_finished()

@@ -66,8 +66,7 @@ def load_test(options, faces):
         return Missing(
             "No labels of test faces were given.", "python write_report.py --labels CSV"
         )
-    test = data.load_test_faces(options.test, options.ignore)
-    test = data.load_labels(options.labels, test)
+    test = data.load_test_faces(options.test, options.ignore, options.labels)
     known = test.labels >= 0
     test = test.take(np.flatnonzero(known))
     kinds = {"known labels": np.full(len(test.labels), True)}

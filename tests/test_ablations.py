@@ -36,14 +36,6 @@ def test_a_cell_becomes_flags():
     assert weighted.class_weights is True
 
 
-def test_recall():
-    labels = np.array([1, 1, 1, 1, 0])
-    predictions = np.array([1, 0, 1, 1, 1])
-    assert ablations.compute_recall(labels, predictions, 1) == 0.75
-    assert ablations.compute_recall(labels, predictions, 0) == 0
-    assert np.isnan(ablations.compute_recall(labels, predictions, 5))
-
-
 def measurement(cell, seed, accuracy):
     numbers = dict.fromkeys(ablations.MEASURES, 0.5)
     return {**cell._asdict(), "seed": seed, **numbers, "val_accuracy": accuracy}

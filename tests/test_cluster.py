@@ -180,11 +180,18 @@ def test_what_slurm_is_asked_for(slurm):
     [
         ("partition", "expected words such as partition=gpu, found 'partition'"),
         ("tim=5", "expected options among .*, found tim"),
+        ("comment='a", "No closing quotation; found"),
     ],
 )
 def test_wrong_options_are_refused(slurm, options, message):
     with pytest.raises(InputError, match=f"--slurm: {message}"):
         cluster.Array([Script("a", PUBLISH)], options)
+
+
+def test_a_silent_slurm_is_named(slurm):
+    (slurm / "squeue").write_text("#!/bin/sh\necho it is busy >&2\nexit 1\n")
+    with pytest.raises(InputError, match="expected an answer of squeue, found it is b"):
+        cluster.Array([Script("a", PUBLISH)], "")
 
 
 def test_what_slurm_refuses_is_said(slurm):

@@ -1,6 +1,7 @@
 """How scripts end: as processes of their own, under runpy and in a notebook."""
 
 import json
+import os
 import subprocess
 import sys
 import textwrap
@@ -90,6 +91,28 @@ def test_help_and_mistakes_leave_the_host_alive(tmp_path):
     assert run_in_host(["predict.py", "--help"], tmp_path)[0] == 0
     code, _, stderr = run_in_host(["predict.py", "--depth"], tmp_path)
     assert code == 2 and stderr.splitlines()[-1].startswith("error: unrecognized")
+
+
+def test_who_reads_the_output_may_leave(tmp_path):
+    """Within the work, and where all of it is still to be written."""
+    for body in ("while True: print('x' * 1000)", "print('x')"):
+        script = write_script(tmp_path, f"sys.stdin.read()\n{body}")
+        pipes = dict.fromkeys(("stdin", "stdout", "stderr"), subprocess.PIPE)
+        with subprocess.Popen([sys.executable, script], **pipes) as process:
+            process.stdout.close()
+            process.stdin.close()
+            assert process.stderr.read() == b""
+        assert process.returncode == 141
+
+
+def test_a_name_of_a_file_that_is_no_text_is_printed(tmp_path):
+    script = write_script(tmp_path, "print('a\\udcff')")
+    process = subprocess.run(
+        [sys.executable, script],
+        capture_output=True,
+        env={**os.environ, "PYTHONIOENCODING": "utf-8:strict"},
+    )
+    assert process.stdout == b"a\\udcff\n" and process.returncode == 0
 
 
 def test_what_a_script_does_not_expect_keeps_its_traceback(tmp_path):

@@ -96,6 +96,30 @@ def test_folds_become_flags():
     assert {(member.keep, member.epochs) for member in members} == {("last", 2)}
 
 
+@pytest.mark.parametrize(
+    "flags",
+    [
+        ["--folds", "3", "--members", "3"],
+        ["--folds", "3", "--validation", "0.2"],
+        ["--folds", "3", "--keep", "best"],
+        ["--folds", "3", "--start-from", "pretrained/cnn.keras"],
+        ["--validation", "0"],
+    ],
+)
+def test_flags_that_members_cannot_follow_are_refused(flags):
+    options, rest = train_ensemble.build_parser().parse_known_args(flags)
+    with pytest.raises(InputError, match=f"{flags[-2]}.*: expected"):
+        train_ensemble.plan_members(options, rest)
+
+
+def test_members_may_start_from_a_checkpoint():
+    flags = ["--start-from", "pretrained/cnn.keras", "--members", "2"]
+    options, rest = train_ensemble.build_parser().parse_known_args(flags)
+    members = [member.options for member in train_ensemble.plan_members(options, rest)]
+    assert [member.name for member in members] == ["ensemble_1", "ensemble_2"]
+    assert {member.network for member in members} == {"vgg"}
+
+
 def test_answers_of_folds_are_kept_and_averaged(tmp_path):
     labels = np.array([2, 0, 6])
     images = np.arange(3, dtype="uint8").repeat(48 * 48).reshape(3, 48, 48, 1)

@@ -1,5 +1,8 @@
 """The log of the experiments: one row per run, and what a row says."""
 
+import subprocess
+import sys
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -65,6 +68,18 @@ def test_matrix_products_are_timed(precision, monkeypatch):
     monkeypatch.setattr(throughput, "choose_precision", lambda _: (precision, ""))
     seconds = throughput.time_matrix()
     assert len(seconds) == throughput.MATRIX_PRODUCTS and min(seconds) > 0
+
+
+def test_a_measurement_is_read_past_what_the_faces_print(monkeypatch):
+    options = throughput.build_parser().parse_args(["--epochs", "1"])
+    program = "print('emotions  angry 1')\nprint([2.5])"
+    run = subprocess.run
+    monkeypatch.setattr(
+        throughput.subprocess,
+        "run",
+        lambda command, **given: run([sys.executable, "-c", program], **given),
+    )
+    assert throughput.run_measurement("plain", options) == [2.5]
 
 
 def test_contradicted_labels_are_listed_the_surest_first():

@@ -10,6 +10,7 @@ from conftest import run_script
 from tiny_network import build_tiny
 
 import train_cnn
+import train_dnn
 from fer import checkpoints, data, fine_tuning
 from fer.command import InputError
 
@@ -46,6 +47,14 @@ def test_the_checkpoint_decides_network_and_normalization(flag, capsys):
     assert f"argument {flag[0]}: not allowed with --start" in capsys.readouterr().err
 
 
+def test_its_own_network_leaves_no_choice_of_size(monkeypatch, capsys):
+    flags = ["--start-from", "pretrained/cnn.keras", "--match", "small"]
+    monkeypatch.setattr("sys.argv", ["train_dnn.py", *flags])
+    with pytest.raises(SystemExit):
+        train_dnn.main()
+    assert "argument --match: not allowed with --start" in capsys.readouterr().err
+
+
 def test_its_validation_faces_stay_held_out(tmp_path, capsys):
     images = np.random.default_rng(0).integers(0, 256, (210, 48, 48, 1), "uint8")
     labels = np.arange(210) % 7
@@ -58,6 +67,7 @@ def test_its_validation_faces_stay_held_out(tmp_path, capsys):
     kept = fine_tuning.keep_held_out(faces, tmp_path / "some.keras")
     np.testing.assert_array_equal(kept.validation_rows, others[1])
     np.testing.assert_array_equal(kept.train_rows, others[0])
+    assert "validate  on the 42 faces that " in capsys.readouterr().out
 
     record["settings"]["faces"] = "others"
     (tmp_path / "some.json").write_text(json.dumps(record))

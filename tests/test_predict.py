@@ -84,6 +84,10 @@ def test_pictures_keep_their_names_in_the_submission(model, tmp_path):
 @pytest.mark.parametrize(
     "arguments, expected",
     [
+        (
+            ["--probabilities", "./submission.csv"],
+            "--probabilities ./submission.csv: expected another file than --output",
+        ),
         (["tiny.keras", "--test", "nowhere.csv"], "nowhere.csv: expected a CSV file"),
         (["nowhere.keras"], "nowhere.keras: expected a checkpoint, found no such"),
         ([], "no MODEL named"),

@@ -268,6 +268,24 @@ def test_a_film_becomes_rows_and_a_figure(portrait, model, tmp_path, run, capsys
         assert len(figure.convert("RGB").getcolors(2**24)) > 7
 
 
+def test_what_was_found_until_a_run_is_stopped_is_kept(
+    portrait, model, tmp_path, run, monkeypatch
+):
+    for name in ("a.jpg", "b.jpg"):
+        portrait.save(tmp_path / name)
+    read = pictures.read_color
+
+    def stop_at_the_second(source):
+        if source.name == "b.jpg":
+            raise KeyboardInterrupt
+        return read(source)
+
+    monkeypatch.setattr(pictures, "read_color", stop_at_the_second)
+    with pytest.raises(KeyboardInterrupt):
+        run("a.jpg", "b.jpg", "--model", model)
+    assert [row["picture"] for row in read_rows(tmp_path / "recognized")] == ["a.jpg"]
+
+
 def test_the_faces_of_a_moment_are_averaged():
     films = pytest.importorskip("fer.films")
     answers = np.full((4, 7), np.nan)

@@ -16,9 +16,11 @@ import pandas as pd
 import pytest
 from conftest import ROOT, run_script
 
-from fer import state
+import train_cnn
+from fer import fine_tuning, state
 from fer.command import InputError
 from fer.files import locked
+from fer.provenance import THREADS_VARIABLE
 
 KILL = ["signal", signal.SIGKILL]
 # One run of ten epochs, three batches each, is killed at every one of these moments in
@@ -377,6 +379,31 @@ def test_two_damaged_states_are_an_error(tmp_path, how):
     with pytest.raises(InputError, match="found only damaged ones"):
         state.load_state(path)
     assert path.read_bytes() == before
+
+
+def test_the_threads_of_the_start_are_taken_before_tensorflow_makes_its_own(
+    tmp_path, monkeypatch
+):
+    """It does so when it looks for devices, as loading a checkpoint has it do."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv(THREADS_VARIABLE, raising=False)
+    found = []
+
+    def load_start(options):
+        found.append(os.environ.get(THREADS_VARIABLE))
+
+    monkeypatch.setattr(fine_tuning, "load_start", load_start)
+    arguments = ["--start-from", "some.keras", "--name", "run"]
+    train_cnn.read_flags([*arguments, "--resume"])
+    (tmp_path / "checkpoints").mkdir()
+    for threads in (3, 4):
+        document = {"origin": {"threads": threads}}
+        state.save_state(tmp_path / "checkpoints/run.state", {}, document)
+    train_cnn.read_flags(arguments)
+    train_cnn.read_flags([*arguments, "--resume"])
+    (tmp_path / "checkpoints/run.state").write_bytes(b"half a state")
+    train_cnn.read_flags([*arguments, "--resume"])
+    assert found == [None, None, "4", "3"]
 
 
 @pytest.mark.slow

@@ -287,6 +287,11 @@ def test_bad_input_is_refused(dense, drawn, tmp_path):
         dense("--grad-cam", "conv1", *train)
     with pytest.raises(command.InputError, match="--rows 420: expected .* 0 to 419"):
         dense("--rows", 0, 420, *train)
+    answers = (drawn / "test_labels.csv").read_text().splitlines()
+    (tmp_path / "some.csv").write_text("\n".join(answers[:10]))
+    some = "--test", drawn / "test.csv", "--labels", tmp_path / "some.csv"
+    with pytest.raises(command.InputError, match="--rows 20: expected .* is known"):
+        dense("--rows", 8, 20, *some)
     fearless = tmp_path / "fearless.csv"
     lines = (drawn / "train.csv").read_text().splitlines()
     fearless.write_text("\n".join(line for line in lines if not line.startswith("2,")))

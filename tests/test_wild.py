@@ -561,6 +561,10 @@ REFUSED = {
     ),
     "a zip of something": (zip_files({"a.txt": ""}), "a CSV file inside, found a.txt"),
     "an empty zip": (zip_files({}), "a CSV file inside, found nothing"),
+    "a zip in Deflate64, as Windows packs large files": (
+        ARCHIVES["fer2013.csv.zip"].replace(b"\x14\0\0\0\x08\0", b"\x14\0\0\0\x09\0"),
+        "an archive that Python can unpack, found another kind (That compression",
+    ),
     "a cut tar archive": (ARCHIVES["fer2013.tar.gz"][:-200], "a complete gzip file"),
     "a cut zip archive": (ARCHIVES["archive.zip"][:-200], "a complete zip file"),
     "archives in archives": (
@@ -690,6 +694,18 @@ def test_labels_of_a_folder_by_the_names_of_its_pictures(tmp_path):
     content = 'id,label\n"Ada, B.png",happy\nEve.png,0\n'
     known = data.load_labels(put(tmp_path, content, "labels.csv"), test)
     assert known.labels.tolist() == [3, 0]
+
+
+def test_a_class_that_only_the_labels_name_can_be_ignored(tmp_path):
+    test = put(tmp_path, TEST)
+    content = "id,label\n3,happy\n5,contempt\n"
+    labels = put(tmp_path, content, "labels.csv")
+    with pytest.raises(InputError, match="leave out the others with --ignore contempt"):
+        data.load_test_faces(test, (), labels)
+    known = data.load_test_faces(test, ["contempt"], labels)
+    assert known.labels.tolist() == [-1, -1, -1, 3, -1, -1, -1, -1]
+    with pytest.raises(InputError, match="labels.csv: expected a class .* no contemt"):
+        data.load_test_faces(test, ["contempt", "contemt"], labels)
 
 
 WRONG_LABELS = {
