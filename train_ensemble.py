@@ -21,8 +21,9 @@ face by the network that did not see it, with --tta (checkpoints/ensemble_answer
 which --teachers of train_cnn.py takes), and from these the cross-validated accuracy of
 one network over all faces.
 
-Four small networks and a default one of 15 epochs take 47 minutes on two AVX512_BF16
-cores and reach 65.3 % of the validation faces, 63.0 % one by one.
+Four small networks and a default one of 15 epochs take 47 minutes in sum, two or three
+at a time on two AVX512_BF16 cores, and reach 65.3 % of the validation faces, 63.0 % one
+by one.
 """
 
 import numpy as np

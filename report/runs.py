@@ -64,7 +64,10 @@ class Run:
 
     @property
     def command(self):
-        """What trains a network of this kind under this name."""
+        """What trained the network or, where that is not recorded, one of its kind."""
+        recorded = (self.record or {}).get("command")
+        if recorded:
+            return f"python {recorded}"
         script = "train_cnn.py" if self.is_convolutional else "train_dnn.py"
         return f"python {script} --name {self.path.stem}"
 
