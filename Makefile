@@ -45,10 +45,13 @@ test-all: test
 	$(BIN)/python -m pytest -q -m slow
 
 .venv/installed: requirements.txt
+	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13) \
+		and "error: expected Python 3.11 to 3.13, found another; add PYTHON=python3.12")'
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet -r requirements.txt
 	touch $@
 
-.venv/installed-test: requirements-test.txt .venv/installed
+.venv/installed-test: requirements-test.txt requirements-photos.txt requirements-cluster.txt \
+		.venv/installed
 	$(BIN)/python -m pip install --quiet -r requirements-test.txt
 	touch $@

@@ -49,8 +49,8 @@ def build_parser():
     return parser
 
 
-def recognize_picture(recognizer, source, copy):
-    """Mark the faces of a picture in a copy of it; returns the rows of the table."""
+def recognize_picture(recognizer, source, copy, rows):
+    """Mark the faces of a picture in a copy of it; adds the rows of the table."""
     picture = pictures.read_color(source)
     cuts, probabilities = recognizer.recognize(picture)
     texts = map(face_table.describe_face, probabilities)
@@ -58,19 +58,18 @@ def recognize_picture(recognizer, source, copy):
     with files.replacing(f"{copy}{'.jpg' if is_photo else '.png'}") as temporary:
         marks.mark_faces(picture, cuts.boxes, texts).save(temporary, quality=90)
     print(f"{source}: {face_table.describe_faces(probabilities)}", flush=True)
-    return face_table.list_rows(source, None, cuts, probabilities)
+    rows += face_table.list_rows(source, None, cuts, probabilities)
 
 
-def recognize_film(recognizer, source, copy, every):
-    """Draw the emotions of a film over time; returns the rows of the table."""
+def recognize_film(recognizer, source, copy, every, rows):
+    """Draw the emotions of a film over time; adds the rows of the table."""
     from fer import films
 
-    rows, seconds, probabilities = films.recognize(recognizer, source, every)
+    seconds, probabilities = films.recognize(recognizer, source, every, rows)
     moments, means = films.compute_means(seconds, probabilities)
     if len(moments):
         films.plot_moments(moments, means, every, source.name, f"{copy}.png")
     print(f"{source}: {face_table.describe_faces(probabilities)}", flush=True)
-    return rows
 
 
 def recognize_all(options, sources):
@@ -84,9 +83,9 @@ def recognize_all(options, sources):
     def recognize(source, name):
         copy = options.output / name
         if photos.is_film(source):
-            rows.extend(recognize_film(recognizer, source, copy, options.every))
+            recognize_film(recognizer, source, copy, options.every, rows)
         else:
-            rows.extend(recognize_picture(recognizer, source, copy))
+            recognize_picture(recognizer, source, copy, rows)
 
     try:
         failures = photos.visit(sources, recognize)
@@ -104,6 +103,9 @@ def cut_all(options, sources):
     cut = load_cutter(options.whole)
 
     def cut_largest(source, name):
+        if photos.is_film(source):
+            print(f"{source}: a film, which --cut leaves out", flush=True)
+            return
         cuts = cut(pictures.read_color(source))
         if not cuts.find_readable().any():
             print(f"{source}: no face that is large enough", flush=True)

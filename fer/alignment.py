@@ -92,6 +92,21 @@ def build_frame(centre, side, turn=0.0):
     return np.column_stack([matrix, centre - matrix @ CENTRE])
 
 
+def crop(picture, frame):
+    """The part of a picture around a frame, and the frame in the part.
+
+    OpenCV turns no picture with a side of more than 32,766 pixels, as stitched
+    photographs have.
+    """
+    side = IMAGE_SIZE
+    corners = frame @ [[0, side, 0, side], [0, 0, side, side], [1, 1, 1, 1]]
+    limits = np.array(picture.shape[1::-1])
+    start = np.clip(np.floor(corners.min(axis=1)).astype(int) - 2, 0, limits - 1)
+    end = np.clip(np.ceil(corners.max(axis=1)).astype(int) + 2, start + 1, limits)
+    part = picture[start[1] : end[1], start[0] : end[0]]
+    return part, np.column_stack([frame[:, :2], frame[:, 2] - start])
+
+
 def straighten(picture, frame):
     """Cut what lies under a frame out of a picture, its edges repeated beyond them.
 
@@ -102,6 +117,7 @@ def straighten(picture, frame):
     Returns:
         uint8 (48, 48).
     """
+    picture, frame = crop(picture, frame)
     # First about as many pixels as the picture has there, then the mean over squares of
     # them: nothing of the picture is skipped, so that nothing aliases.
     finer = math.ceil(np.clip(np.hypot(*frame[:, 0]), 1, FINEST))

@@ -27,6 +27,14 @@ def read_moments(path, every):
     Raises:
         InputError: the film cannot be opened, or not one picture of it be read.
     """
+    try:
+        str(path).encode()
+    except UnicodeEncodeError as error:
+        # It ends the process.
+        raise InputError(
+            f"{path}: expected a name in UTF-8 for OpenCV, found another; rename the "
+            "film"
+        ) from error
     # What is wrong with a film is said below, in one line.
     os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
     cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_ERROR)
@@ -49,23 +57,23 @@ def read_moments(path, every):
         )
 
 
-def recognize(recognizer, path, every):
+def recognize(recognizer, path, every, rows):
     """Recognize the faces of a film, and say now and then how far that is.
 
     Args:
         recognizer: fer.recognition.Recognizer.
         path: of the film.
         every: seconds from one picture to the next.
+        rows: list, which gets those of fer.face_table.list_rows moment by moment.
 
     Returns:
-        rows: n lists, as of fer.face_table.list_rows.
         seconds: float (n,), when each of the faces was seen.
         probabilities: float (n, 7), NaN where a face is too small.
 
     Raises:
         InputError: the film cannot be read.
     """
-    rows, seconds, answers, shown = [], [], [], time.monotonic()
+    seconds, answers, shown = [], [], time.monotonic()
     for second, picture in read_moments(path, every):
         cuts, probabilities = recognizer.recognize(picture)
         rows += face_table.list_rows(path, second, cuts, probabilities)
@@ -73,8 +81,8 @@ def recognize(recognizer, path, every):
         answers.append(probabilities)
         if time.monotonic() - shown > INTERVAL:
             shown = time.monotonic()
-            print(f"{path}: {second:,.0f} s so far, {len(rows):,} faces", flush=True)
-    return rows, np.array(seconds), np.concatenate(answers)
+            print(f"{path}: {second:,.0f} s so far, {len(seconds):,} faces", flush=True)
+    return np.array(seconds), np.concatenate(answers)
 
 
 def compute_means(seconds, probabilities):
@@ -114,7 +122,9 @@ def plot_moments(moments, means, every, title, path):
     for emotion, means_of_emotion in zip(EMOTIONS, means.T, strict=True):
         panel.bar(moments, means_of_emotion, every, bottom, align="edge", label=emotion)
         bottom += means_of_emotion
-    panel.set(xlabel="second", ylabel="mean probability", ylim=(0, 1), title=title)
+    panel.set(xlabel="second", ylabel="mean probability", ylim=(0, 1))
+    # The name of a file is no formula.
+    panel.set_title(title, parse_math=False)
     # In the order in which they are stacked.
     handles, labels = panel.get_legend_handles_labels()
     panel.legend(

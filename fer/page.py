@@ -11,6 +11,7 @@ import hmac
 import http.server
 import io
 import json
+import os
 import re
 import secrets
 import sys
@@ -65,6 +66,8 @@ class Page(http.server.ThreadingHTTPServer):
     """
 
     daemon_threads = True
+    # On Windows, two servers could share a port.
+    allow_reuse_address = os.name != "nt"
 
     def __init__(self, recognizer, port):
         super().__init__((ADDRESS, port), Handler)
@@ -113,8 +116,12 @@ class Page(http.server.ThreadingHTTPServer):
             raise Refusal(400, f"expected {NUM_PIXELS} bytes, found {len(body)}")
         gradients.check_backend()
         face = np.frombuffer(body, np.uint8).reshape(1, IMAGE_SIZE, IMAGE_SIZE, 1)
-        answer = saliency.explain(self.recognizer.models[0], face)
-        heat = scale_heat(answer.saliency, HEAT_PERCENTILE)
+        classes = self.recognizer.ask(face).argmax(axis=1)
+        maps = [
+            saliency.compute_saliency(model, face, classes)
+            for model in self.recognizer.models
+        ]
+        heat = scale_heat(np.mean(maps, axis=0), HEAT_PERCENTILE)
         return "application/octet-stream", (255 * heat).astype(np.uint8).tobytes()
 
 
@@ -150,6 +157,13 @@ class Handler(http.server.BaseHTTPRequestHandler):
             # What of its body was not read would be taken for the next request.
             self.close_connection = True
             self.send(status, "text/plain; charset=utf-8", text.encode())
+        except (ConnectionError, TimeoutError):
+            raise
+        except Exception:
+            self.close_connection = True
+            text = "the program made a mistake, which its terminal shows"
+            self.send(500, "text/plain; charset=utf-8", text.encode())
+            raise
 
     def find_work(self, works):
         """The work of the address, for those who may ask for it."""

@@ -26,12 +26,19 @@ WHITE_IS_ZERO = (262, 0)  # TIFF's tag PhotometricInterpretation
 
 
 @functools.cache
+def list_formats():
+    """The names, as "JPEG", of the raster formats that Pillow decodes itself."""
+    Image.init()
+    return [kind for kind in Image.OPEN if kind not in FOREIGN_FORMATS]
+
+
+@functools.cache
 def list_suffixes():
-    """The suffixes, as ".jpg", of every raster format that Pillow decodes itself."""
+    """The suffixes, as ".jpg", of these formats."""
     return frozenset(
         suffix
         for suffix, kind in Image.registered_extensions().items()
-        if kind in Image.OPEN and kind not in FOREIGN_FORMATS
+        if kind in list_formats()
     )
 
 
@@ -66,7 +73,10 @@ def load_picture(source, name=None):
     name = name or source
     try:
         # Pillow warns of much that is harmless here, such as of a strange EXIF entry.
-        with warnings.catch_warnings(action="ignore"), Image.open(source) as picture:
+        with (
+            warnings.catch_warnings(action="ignore"),
+            Image.open(source, formats=list_formats()) as picture,
+        ):
             check_size(name, picture)
             stored = str([tile.args for tile in picture.tile])
             turn_upright(picture)
@@ -175,4 +185,8 @@ def explain(source):
         return (
             f"found one in {kind}, which Pillow cannot decode; save it as JPEG or PNG"
         )
+    if head[4:8] == b"ftyp":
+        return "found a film; save the moment that you want as a picture"
+    if head.lstrip().startswith((b"<svg", b"<?xml")):
+        return "found a drawing such as SVG; save it as JPEG or PNG"
     return "found a damaged file; replace or delete it"

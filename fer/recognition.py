@@ -110,7 +110,9 @@ class Recognizer:
         readable = cuts.find_readable()
         probabilities = np.full((len(readable), len(EMOTIONS)), np.nan)
         if readable.any():
-            faces = cuts.images[readable]
-            answers = [self.predict(model, faces) for model in self.models]
-            probabilities[readable] = np.mean(answers, axis=0)
+            probabilities[readable] = self.ask(cuts.images[readable])
         return cuts, probabilities
+
+    def ask(self, faces):
+        """What the models say of faces, uint8 (n, 48, 48, 1): probabilities (n, 7)."""
+        return np.mean([self.predict(model, faces) for model in self.models], axis=0)

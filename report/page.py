@@ -15,7 +15,7 @@ from markupsafe import Markup
 from PIL import Image
 
 from fer.files import replacing
-from report.measure import CHANCE, Measure, take
+from report.measure import CHANCE, take
 
 TEMPLATES = Path(__file__).resolve().parent / "templates"
 # The parts in the order of the page, each a template of templates/parts/.
@@ -148,10 +148,7 @@ def build_environment():
         "plain": formatter(format_plainly),
     }
     environment.globals["chance"] = take("report/measure.py", "CHANCE", CHANCE)
-    environment.tests |= {
-        "missing": lambda part: isinstance(part, Missing),
-        "measure": lambda value: isinstance(value, Measure),
-    }
+    environment.tests["missing"] = lambda part: isinstance(part, Missing)
     return environment
 
 

@@ -153,6 +153,15 @@ def test_a_face_in_its_place_stays_as_it_is():
     np.testing.assert_array_equal(alignment.straighten(enlarged, same * 5), face)
 
 
+def test_a_picture_may_be_wider_than_opencv_takes(portrait):
+    frame = alignment.build_frame(np.array([39_000.0, 250.0]), 200, 0.1)
+    wide = np.tile(np.asarray(portrait.convert("L"))[:500], 80)[:, :40_000]
+    near = alignment.build_frame(np.array([3_000.0, 250.0]), 200, 0.1)
+    np.testing.assert_array_equal(
+        alignment.straighten(wide, frame), alignment.straighten(wide[:, 36_000:], near)
+    )
+
+
 def test_nothing_aliases():
     """Lines far finer than the pixels of the face become grey, however they lie."""
     lines = np.tile(np.array([0, 255], np.uint8), (960, 480))

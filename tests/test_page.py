@@ -15,9 +15,10 @@ from chromium import open_chromium
 from PIL import Image
 from tiny_network import build_tiny
 
-from fer import page, pictures
+from fer import page, pictures, saliency
 from fer.faces import EMOTIONS
 from fer.recognition import Cuts, Recognizer
+from fer.sheets import HEAT_PERCENTILE, scale_heat
 
 PORTRAIT = matplotlib.cbook.get_sample_data("grace_hopper.jpg", asfileobj=False)
 
@@ -173,6 +174,34 @@ def test_what_is_no_picture_is_said(fixed_page):
     connection.close()
 
 
+def test_a_mistake_of_the_program_is_said(fixed_page, monkeypatch, capsys):
+    monkeypatch.setattr(fixed_page.recognizer, "recognize", lambda picture: 1 / 0)
+    status, _, text = ask(fixed_page, body=encode())
+    assert status == 500 and b"its terminal shows" in text
+    end, said = time.monotonic() + 10, ""
+    while "ZeroDivisionError" not in said:
+        assert time.monotonic() < end
+        time.sleep(0.1)
+        said += capsys.readouterr().err
+
+
+def test_the_heat_is_about_the_answer_of_all_networks(tmp_path):
+    """It is the mean of their maps for the emotion that they name together."""
+    paths = [tmp_path / f"{seed}.keras" for seed in range(2)]
+    for seed, path in enumerate(paths):
+        keras.utils.set_random_seed(seed)
+        build_tiny().save(path)
+    recognizer = Recognizer(paths)
+    face = np.random.default_rng(0).integers(0, 256, (1, 48, 48, 1), "uint8")
+    named = recognizer.ask(face).argmax(axis=1)
+    maps = [saliency.compute_saliency(m, face, named) for m in recognizer.models]
+    with page.Page(recognizer, 0) as server:
+        _, heat = server.find_saliency(face.tobytes())
+    expected = scale_heat(np.mean(maps, axis=0), HEAT_PERCENTILE)
+    heat = np.frombuffer(heat, np.uint8).reshape(expected.shape)
+    np.testing.assert_allclose(heat / 255, expected, atol=1 / 255)
+
+
 def test_a_taken_port_is_said(fixed_page):
     with pytest.raises(page.InputError, match="expected a free port"):
         page.serve(FixedRecognizer(), fixed_page.server_port)
@@ -258,13 +287,23 @@ def test_chromium_shows_photos_and_the_camera(real_page, chromium, tmp_path):
     chromium.shoot(tmp_path / "phone_dark.png")
     chromium.press("Enter", 13, "\r")
     chromium.wait("!document.querySelector('video')")
+    # A second click while the camera is asked for starts no second one.
+    chromium.run("for (const _ of 'ab') document.querySelector('#camera').click()")
+    chromium.wait("document.querySelector('video') !== null")
+    chromium.run("document.querySelector('#camera').click()")
+    chromium.wait("!document.querySelector('video')")
+    assert chromium.run("stream") is None
+
+    chromium.open(real_page.url.rstrip("/"))
+    chromium.choose_files("#files", PORTRAIT)
+    chromium.wait("document.querySelector('caption') !== null")
 
     urls = [
         event["params"]["request"]["url"]
         for event in chromium.events
         if event["method"] == "Network.requestWillBeSent"
     ]
-    allowed = (real_page.url, "blob:", "data:", "about:")
+    allowed = (real_page.url.rstrip("/"), "blob:", "data:", "about:")
     assert urls and all(url.startswith(allowed) for url in urls)
     for event in chromium.events:
         assert event["method"] != "Runtime.exceptionThrown", event

@@ -208,6 +208,10 @@ REFUSED = {
         "expected at most 100 megapixels, found far more",
     ),
     "HEIC": (io.BytesIO(b"\0\0\0\x18ftypheic" + bytes(99)), "found one in HEIC, which"),
+    "a film": (io.BytesIO(b"\0\0\0\x14ftypqt  " + bytes(99)), "found a film; save"),
+    "a drawing": (io.BytesIO(b"<svg xmlns=''></svg>"), "found a drawing such as SVG"),
+    # Pillow would have another program draw it.
+    "PostScript": (save(GREY, "EPS"), "found a damaged file"),
     "empty": (io.BytesIO(), "found a damaged file"),
     "text": (io.BytesIO(b"no picture"), "found a damaged file"),
     "cut": (io.BytesIO(save(GREY, "PNG").getvalue()[:-300]), "found a damaged file"),

@@ -286,6 +286,47 @@ def test_what_was_found_until_a_run_is_stopped_is_kept(
     assert [row["picture"] for row in read_rows(tmp_path / "recognized")] == ["a.jpg"]
 
 
+def test_a_film_that_is_stopped_keeps_the_moments_before(
+    portrait, model, tmp_path, run, monkeypatch
+):
+    write_film(tmp_path / "film.avi", [portrait] * 30, 10)
+    recognize_face = Recognizer.recognize
+    pictures_seen = []
+
+    def stop_at_the_third(self, picture):
+        pictures_seen.append(picture)
+        if len(pictures_seen) == 3:
+            raise KeyboardInterrupt
+        return recognize_face(self, picture)
+
+    monkeypatch.setattr(Recognizer, "recognize", stop_at_the_third)
+    with pytest.raises(KeyboardInterrupt):
+        run("film.avi", "--model", model)
+    seconds = [row["second"] for row in read_rows(tmp_path / "recognized")]
+    assert seconds == ["0.00", "1.00"]
+
+
+def test_names_of_films_are_no_formulas_and_have_to_be_text(
+    portrait, model, tmp_path, run
+):
+    write_film(tmp_path / "film.avi", [portrait] * 5, 10)
+    (tmp_path / "film.avi").rename(tmp_path / "$_$ and $.avi")
+    run("$_$ and $.avi", "--model", model)
+    assert (tmp_path / "recognized/$_$ and $.png").exists()
+    films = pytest.importorskip("fer.films")
+    with pytest.raises(InputError, match="expected a name in UTF-8 for OpenCV"):
+        next(films.read_moments(os.fsdecode(b"caf\xe9.avi"), 1))
+
+
+def test_films_are_left_out_where_faces_are_cut(portrait, tmp_path, run, capsys):
+    (tmp_path / "own/happy").mkdir(parents=True)
+    portrait.save(tmp_path / "own/happy/a.jpg")
+    (tmp_path / "own/happy/a.mov").write_bytes(b"\0\0\0\x14ftypqt  ")
+    run("own", "--cut", "faces")
+    assert "a.mov: a film, which --cut leaves out" in capsys.readouterr().out
+    assert [path.name for path in tmp_path.glob("faces/happy/*")] == ["a.png"]
+
+
 def test_the_faces_of_a_moment_are_averaged():
     films = pytest.importorskip("fer.films")
     answers = np.full((4, 7), np.nan)

@@ -11,17 +11,19 @@ for (const table of document.querySelectorAll("table.sortable")) {
       headings.forEach((other) => other.removeAttribute("aria-sort"));
       heading.setAttribute("aria-sort", descending ? "descending" : "ascending");
       const body = table.tBodies[0];
+      const isNumber = heading.classList.contains("number");
+      // Of a column of numbers, cells with words instead stay below.
       const key = (row) => {
         const cell = row.cells[column];
-        return cell.querySelector("data")?.value ?? cell.textContent.trim();
+        return isNumber ? cell.querySelector("data")?.value : cell.textContent.trim();
       };
       const compare = (a, b) =>
-        key(a).localeCompare(key(b), "en", { numeric: true });
-      const numeric = (a, b) => Number(key(a)) - Number(key(b));
+        isNumber
+          ? Number(key(a)) - Number(key(b))
+          : key(a).localeCompare(key(b), "en", { numeric: true });
       const rows = [...body.rows];
-      const filled = rows.filter((row) => key(row) !== "" && key(row) !== "—");
-      const allNumbers = filled.every((row) => !Number.isNaN(Number(key(row))));
-      filled.sort(allNumbers ? numeric : compare);
+      const filled = rows.filter((row) => ![undefined, "", "—"].includes(key(row)));
+      filled.sort(compare);
       if (descending) filled.reverse();
       body.append(...filled, ...rows.filter((row) => !filled.includes(row)));
     });
