@@ -512,6 +512,13 @@ def check_tables(browser):
     for turned in (False, True):
         browser.run(f"{table}.tHead.rows[0].cells[3].firstChild.click()")
         assert browser.run(column) == sorted(before, reverse=turned) != before
+    # A number that is not known stands below, whichever way.
+    browser.run(f"{table}.tBodies[0].rows[0].cells[3].textContent = 'not known'")
+    for _ in range(2):
+        browser.run(f"{table}.tHead.rows[0].cells[3].firstChild.click()")
+        assert browser.run(f"{table}.tBodies[0].lastChild.cells[3].innerText") == (
+            "not known"
+        )
 
 
 def make_up(model, images):
