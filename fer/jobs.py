@@ -55,12 +55,14 @@ class Job:
         wanted = self.options.precision
         precisions = flags.PRECISIONS[1:] if wanted == "auto" else [wanted]
         settings = describe_settings(self.build, recipe, self.options, faces, wanted)
-        layers = [{"fast_layers": True}, {}] if self.options.fast_layers else [{}]
         settings.pop("fast_layers", None)
+        layers = [{}, {"fast_layers": True}] if self.options.fast_layers else [{}]
         records = (
-            load_finished_record(self.name, {**settings, "precision": precision, **key})
+            load_finished_record(
+                self.name, {**settings, **fast, "precision": precision}
+            )
             for precision in precisions
-            for key in layers
+            for fast in layers
         )
         return next(filter(None, records), None)
 
