@@ -310,17 +310,21 @@ def claim_folder(folder):
     marker.write_text("The tables here are drawn; draw_faces.py may replace them.\n")
 
 
+def list_levels(images):
+    """The grey levels of each face as the contest writes them, a list of texts."""
+    return [" ".join(map(str, image.ravel())) for image in images]
+
+
 def write_faces(folder, train_faces, test_faces, seed):
     """Write train.csv, test.csv and test_labels.csv into the folder."""
     claim_folder(folder)
     images, labels = draw_faces(train_faces, [seed, 0])
-    rows = [" ".join(map(str, image.ravel())) for image in images]
-    labelled = zip(labels, rows, strict=True)
+    labelled = zip(labels, list_levels(images), strict=True)
     write_table(folder / "train.csv", ["label", "feature"], labelled)
     # Another stream of the same seed: no test face is a training face.
     images, labels = draw_faces(test_faces, [seed, 1])
-    rows = [" ".join(map(str, image.ravel())) for image in images]
-    write_table(folder / "test.csv", ["id", "feature"], enumerate(rows))
+    rows = enumerate(list_levels(images))
+    write_table(folder / "test.csv", ["id", "feature"], rows)
     write_table(folder / "test_labels.csv", ["id", "label"], enumerate(labels))
 
 

@@ -96,8 +96,8 @@ def print_accuracy(predictions, labels, usages):
 
 def main():
     options = build_parser().parse_args()
-    tables = [options.output, options.probabilities]
-    if None not in tables and len({Path(table).resolve() for table in tables}) == 1:
+    submission = Path(options.output).resolve()
+    if options.probabilities and Path(options.probabilities).resolve() == submission:
         raise InputError(
             f"--probabilities {options.probabilities}: expected another file than "
             "--output, found the same; name two"

@@ -27,11 +27,6 @@ def main():
     options = flags.parse_run(parser, None, DEFAULT_NETWORK)
     pair = NETWORKS.get(options.recipe or options.network, NETWORKS[DEFAULT_NETWORK])
     if options.start_from:
-        if options.match:
-            parser.error(
-                "argument --match: not allowed with --start-from, whose checkpoint "
-                "brings its own network"
-            )
         build = fine_tuning.load_start(options)
     else:
         # The description is what --resume compares: another --match is another network.

@@ -88,7 +88,7 @@ def run(main):
         # 128 and the number of the signal, as shells and the training scripts say it.
         code = 130
     except BrokenPipeError:
-        # Whoever read what is printed, such as `head`, has had enough.
+        # Whoever read what is printed, such as `head`, has had enough: signal 13.
         code = 128 + 13
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except OSError as error:

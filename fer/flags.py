@@ -227,8 +227,9 @@ def parse_run(parser, arguments, network):
     if options.start_from is None:
         options.network = options.network or network
         return options
-    for flag in ("network", "normalization"):
-        if getattr(options, flag) is not None:
+    # The last one is a flag of train_dnn.py alone.
+    for flag in ("network", "normalization", "match"):
+        if getattr(options, flag, None) is not None:
             parser.error(
                 f"argument --{flag}: not allowed with --start-from, whose checkpoint "
                 "brings its own"

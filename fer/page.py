@@ -35,6 +35,8 @@ MAX_PER_SECOND = 20
 MAX_AT_ONCE = 4
 # Seconds after which a connection that says nothing is closed.
 SILENCE = 20
+# What a browser that went away in the middle is seen by.
+GONE = (ConnectionError, TimeoutError)
 HEADERS = {
     "Cache-Control": "no-store",
     "Cross-Origin-Opener-Policy": "same-origin",
@@ -80,7 +82,7 @@ class Page(http.server.ThreadingHTTPServer):
 
     def handle_error(self, request, client_address):
         """Say nothing of a browser that went away in the middle."""
-        if not isinstance(sys.exception(), (ConnectionError, TimeoutError)):
+        if not isinstance(sys.exception(), GONE):
             super().handle_error(request, client_address)
 
     def take_place(self):
@@ -153,16 +155,11 @@ class Handler(http.server.BaseHTTPRequestHandler):
                 kind, body = self.work_on_upload(work)
             self.send(200, kind, body)
         except Refusal as refusal:
-            status, text = refusal.args
-            # What of its body was not read would be taken for the next request.
-            self.close_connection = True
-            self.send(status, "text/plain; charset=utf-8", text.encode())
-        except (ConnectionError, TimeoutError):
+            self.refuse(*refusal.args)
+        except GONE:
             raise
         except Exception:
-            self.close_connection = True
-            text = "the program made a mistake, which its terminal shows"
-            self.send(500, "text/plain; charset=utf-8", text.encode())
+            self.refuse(500, "the program made a mistake, which its terminal shows")
             raise
 
     def find_work(self, works):
@@ -204,6 +201,12 @@ class Handler(http.server.BaseHTTPRequestHandler):
             raise Refusal(422, str(error)) from error
         finally:
             self.server.places.release()
+
+    def refuse(self, status, text):
+        """Send a line in the place of an answer, as the last one of the connection."""
+        # What of its body was not read would be taken for the next request.
+        self.close_connection = True
+        self.send(status, "text/plain; charset=utf-8", text.encode())
 
     def send(self, status, kind, body):
         """Send an answer."""

@@ -17,7 +17,7 @@ import keras
 from fer import checkpoints, complexity
 from fer.augmentation import RECORDED_NAMES
 from fer.fast_layers import can_quicken
-from fer.state import previous_of, read_state
+from fer.state import list_states, read_state
 
 # Packages whose version can change what a run computes.
 RECORDED_PACKAGES = ("keras", "tensorflow", "jax", "torch", "numpy", "scipy")
@@ -74,7 +74,7 @@ def keep_threads(state):
     Args:
         state: the path of the run's state; nothing is done where there is none.
     """
-    for path in (state, previous_of(state)):
+    for path in list_states(state):
         with contextlib.suppress(OSError, ValueError):
             _, document = read_state(path)
             origin = document.get("origin", {})

@@ -25,6 +25,11 @@ def previous_of(path):
     return Path(f"{path}.previous")
 
 
+def list_states(path):
+    """The files that there are of a state, the newest first."""
+    return [file for file in (Path(path), previous_of(path)) if file.exists()]
+
+
 def save_state(path, arrays, document):
     """Write a state; the newest one so far becomes the previous one."""
     payload = pack(arrays, document)
@@ -62,7 +67,7 @@ def load_state(path):
     Raises:
         InputError: there are states and each is damaged.
     """
-    candidates = [file for file in (Path(path), previous_of(path)) if file.exists()]
+    candidates = list_states(path)
     for file in candidates:
         try:
             saved = read_state(file)
