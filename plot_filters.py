@@ -29,12 +29,6 @@ from fer import (
 )
 from fer.progress import Progress
 
-# Unless --count says otherwise: what takes less than a minute.
-FILTERS_PER_LAYER = 32
-RESPONSES_PER_LAYER = 16
-# Faces over which is measured how active a filter is.
-ACTIVITY_FACES = 512
-
 read_count = command.number(
     "a whole number, from 1 up, or all",
     lambda count: count == "all" or count >= 1,
@@ -58,10 +52,10 @@ def build_parser():
         type=read_count,
         metavar="NUMBER|all",
         help="draw so many filters of a layer, the most active ones: the mean of the "
-        f"positive part of their responses to the first {ACTIVITY_FACES} faces of "
-        "--train is highest or, with --face, to that face; all needs no faces "
-        f"(default: {FILTERS_PER_LAYER}, or all of a layer that has no more; with "
-        f"--face {RESPONSES_PER_LAYER})",
+        f"positive part of their responses to the first {filters.ACTIVITY_FACES} faces "
+        "of --train is highest or, with --face, to that face; all needs no faces "
+        f"(default: {filters.FILTERS_PER_LAYER}, or all of a layer that has no more; "
+        f"with --face {filters.RESPONSES_PER_LAYER})",
     )
     add(
         "--face",
@@ -90,20 +84,13 @@ def build_parser():
     return parser
 
 
-def choose_count(part, count):
-    """How many units of a part --count means; None for all."""
-    if count == "all" or (count is None and part.output_shape[-1] <= FILTERS_PER_LAYER):
-        return None
-    return count or FILTERS_PER_LAYER
-
-
 def compute_layers(parts, options):
     """Climb for the chosen units of every part; a list of Layer."""
-    counts = [choose_count(part, options.count) for part in parts]
+    counts = [filters.choose_count(part, options.count) for part in parts]
     faces = None
     if any(counts):
         images, _ = data.load_training_faces(options.train, options.ignore)
-        faces = images[:ACTIVITY_FACES]
+        faces = images[: filters.ACTIVITY_FACES]
     layers = []
     for part, count in zip(parts, counts, strict=True):
         units = filters.choose_units(part, count, faces)
@@ -163,7 +150,8 @@ def main(arguments=None):
         sheets.plot_filters(compute_layers(parts, options), title, path)
     else:
         face, label = load_face(options)
-        count = None if options.count == "all" else options.count or RESPONSES_PER_LAYER
+        count = options.count or filters.RESPONSES_PER_LAYER
+        count = None if count == "all" else count
         maps = [filters.compute_responses(part, face, count) for part in parts]
         caption = f"face {options.face}, {data.EMOTIONS[label]}"
         title = f"{name}: its responses to one face"

@@ -42,7 +42,7 @@ def build_parser():
     return parser
 
 
-def load_faces_to_rebuild(path):
+def load_faces_to_rebuild(path=None):
     """A few faces, uint8 (n, 2304), from a test file, or drawn: one per emotion."""
     if path is None:
         images, labels = draw_faces.draw_faces(NUM_RECONSTRUCTED, seed=0)
@@ -78,9 +78,9 @@ def main(arguments=None):
     faces = load_faces_to_rebuild(options.reconstruct)
     print(f"{len(images):,} faces from {options.train}: computing components")
     found = pca.analyze(images.reshape(len(images), -1), labels)
-    rebuilt_errors = pca.compute_reconstruction_errors(faces, found.mean, found.axes)
-    print(*describe(found, rebuilt_errors), sep="\n")
-    component_figures.plot_components(found, faces, path)
+    rebuilt = pca.rebuild(faces, found, component_figures.NUM_COMPONENTS)
+    print(*describe(found, rebuilt.errors), sep="\n")
+    component_figures.plot_components(found, rebuilt, path)
     print(f"wrote {path}")
 
 

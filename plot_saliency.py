@@ -35,7 +35,6 @@ from fer import (
 )
 from fer.progress import Progress
 
-SCORED_FACES = 200
 # Right and wrong faces of each emotion that is asked for by name.
 FACES_PER_NAMED_EMOTION = 3
 
@@ -84,7 +83,7 @@ def build_parser():
     score = (
         "also print what the salient pixels are worth: the probability of the "
         "predicted emotion when only they are kept and when they are removed, over "
-        f"{SCORED_FACES} faces, against random pixels"
+        f"{saliency.SCORED_FACES} faces, against random pixels"
     )
     add("--score", action="store_true", help=score)
     output = "the figure (default: plots/<model>_saliency.png)"
@@ -177,7 +176,7 @@ def main(arguments=None):
 
     if options.score:
         rng = np.random.default_rng(options.seed)
-        images = faces.images[rng.permutation(faces.rows)[:SCORED_FACES]]
+        images = faces.images[rng.permutation(faces.rows)[: saliency.SCORED_FACES]]
         print(*score(model, images, explain(images, None), options.seed), sep="\n")
 
 

@@ -44,8 +44,6 @@ from fer import (
 from networks import DEFAULT_NETWORK, NETWORKS
 
 MEMBERS = 5
-# All choices among them are averaged: 4,095.
-MOST_MEMBERS = 12
 
 
 def build_parser():
@@ -54,13 +52,13 @@ def build_parser():
     sources.add_train_flags(parser)
     add(
         "--members",
-        type=command.whole_number(1, MOST_MEMBERS),
+        type=command.whole_number(1, ensembles.MOST_MEMBERS),
         metavar="NUMBER",
         help=f"networks to train and average (default: {MEMBERS})",
     )
     add(
         "--folds",
-        type=command.whole_number(2, MOST_MEMBERS),
+        type=command.whole_number(2, ensembles.MOST_MEMBERS),
         metavar="NUMBER",
         help="one member a fold of the faces instead, each scored on its own fold "
         "(default: all members hold out the same faces)",

@@ -4,11 +4,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 
 from fer import data, figures
-from fer.principal_components import (
-    compute_reconstruction_errors,
-    count_components,
-    reconstruct,
-)
+from fer.principal_components import count_components
 
 # Numbers of components to rebuild from: each about four times the one before.
 NUM_COMPONENTS = (5, 20, 80, 320, 1280)
@@ -16,23 +12,22 @@ EXPLAINED_SHARES = (0.9, 0.95, 0.99)
 EMOTION_COLORS = plt.get_cmap("Dark2").colors[: len(data.EMOTIONS)]
 
 
-def plot_components(components, faces, path):
+def plot_components(components, rebuilt, path):
     """Draw the whole figure.
 
     Args:
         components: as `fer.principal_components.analyze` returns them.
-        faces: to rebuild from the components, uint8 (n, 2304).
+        rebuilt: faces from NUM_COMPONENTS of them, as `rebuild` there returns them.
         path: of the picture.
     """
     figure = plt.figure(figsize=(10, 9), layout="constrained")
     upper, lower = figure.subfigures(2, 1, height_ratios=(5, 3.6))
     left, right = upper.subfigures(1, 2, width_ratios=(4.2, 5.8))
     draw_eigenfaces(left, components)
-    draw_reconstructions(right, faces, components)
+    draw_reconstructions(right, rebuilt)
     explained_panel, error_panel, point_panel = lower.subplots(1, 3)
     draw_explained(explained_panel, components.explained)
-    rebuilt = compute_reconstruction_errors(faces, components.mean, components.axes)
-    draw_errors(error_panel, components.errors, rebuilt)
+    draw_errors(error_panel, components.errors, rebuilt.errors)
     draw_points(point_panel, components)
     figures.save_figure(figure, path)
 
@@ -60,18 +55,16 @@ def show_face(panel, points, title=""):
     panel.set(xticks=[], yticks=[])
 
 
-def draw_reconstructions(figure, points, components):
+def draw_reconstructions(figure, rebuilt):
     """Draw faces, one a column, rebuilt from more and more components."""
     figure.suptitle("(b) faces rebuilt from k components", fontsize="medium")
-    panels = figure.subplots(len(NUM_COMPONENTS) + 1, len(points), squeeze=False)
-    for row, k in zip(panels, NUM_COMPONENTS, strict=False):
-        row[0].set_ylabel(f"k = {k}", fontsize="small")
-        faces = reconstruct(points, components.mean, components.axes[:k])
+    rows = {f"k = {k}": faces for k, faces in rebuilt.nearest.items()}
+    rows["the face"] = rebuilt.points
+    panels = figure.subplots(len(rows), len(rebuilt.points), squeeze=False)
+    for row, (caption, faces) in zip(panels, rows.items(), strict=True):
+        row[0].set_ylabel(caption, fontsize="small")
         for panel, face in zip(row, faces, strict=True):
             show_face(panel, face)
-    panels[-1, 0].set_ylabel("the face", fontsize="small")
-    for panel, face in zip(panels[-1], points, strict=True):
-        show_face(panel, face)
 
 
 def draw_explained(panel, explained):

@@ -22,6 +22,11 @@ DECAY = 0.01
 BLUR = 0.6
 # Blurring seldom but more is cheaper than every step (Yosinski et al. 2015).
 BLUR_EVERY = 4
+# Shown of a layer unless more are asked for: what takes less than a minute.
+FILTERS_PER_LAYER = 32
+RESPONSES_PER_LAYER = 16
+# Faces over which is measured how active a filter is.
+ACTIVITY_FACES = 512
 # Pictures that climb at the same time.
 BATCH_SIZE = 64
 
@@ -43,6 +48,21 @@ class Layer(NamedTuple):
     units: np.ndarray
     pictures: np.ndarray
     strengths: np.ndarray
+
+
+def choose_count(part, count=None):
+    """How many units of a part to show.
+
+    Args:
+        part: a model.
+        count: a number, "all", or None for FILTERS_PER_LAYER where there are more.
+
+    Returns:
+        The number, or None for all.
+    """
+    if count is None and part.output_shape[-1] > FILTERS_PER_LAYER:
+        return FILTERS_PER_LAYER
+    return None if count == "all" else count
 
 
 def compute_preferred(part, units, **settings):

@@ -45,11 +45,36 @@ class Components:
         return compute_emotion_share(self.coordinates, self.labels)
 
 
+@dataclasses.dataclass
+class Rebuilt:
+    """Points, and what is left of them in the span of the first components.
+
+    Attributes:
+        points: (n, d), as they are.
+        nearest: dict from a number of components to points (n, d).
+        errors: as `compute_reconstruction_errors`, (d + 1,).
+    """
+
+    points: np.ndarray
+    nearest: dict
+    errors: np.ndarray
+
+
 def analyze(points, labels):
     """The Components of labelled points (n, d)."""
     mean, variances, axes = compute_components(points)
     coordinates = (points - mean.astype("float32")) @ axes[:2].T.astype("float32")
     return Components(mean, variances, axes, coordinates, labels)
+
+
+def rebuild(points, components, counts):
+    """Points (n, d) Rebuilt from the first k Components, for each k of counts."""
+    mean, axes = components.mean, components.axes
+    return Rebuilt(
+        points,
+        {k: reconstruct(points, mean, axes[:k]) for k in counts},
+        compute_reconstruction_errors(points, mean, axes),
+    )
 
 
 def compute_components(points):

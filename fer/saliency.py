@@ -15,6 +15,8 @@ from fer.command import InputError
 SAMPLES = 50
 NOISE = 0.1
 KEPT_SHARE = 0.3
+# Faces over which the worth of salient pixels is averaged.
+SCORED_FACES = 200
 BATCH_SIZE = 64
 
 

@@ -6,8 +6,7 @@ from typing import NamedTuple
 import numpy as np
 
 import draw_faces
-import plot_filters
-from fer import data, paths, sources
+from fer import data, filters, paths, sources
 from fer.command import InputError
 from report.page import Missing
 
@@ -117,5 +116,5 @@ def choose_active(faces, shown):
     if isinstance(faces, Missing):
         return shown or draw_shown()
     path, images, labels = faces
-    rows = slice(plot_filters.ACTIVITY_FACES)
+    rows = slice(filters.ACTIVITY_FACES)
     return Shown(path, images[rows], labels[rows])

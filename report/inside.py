@@ -6,9 +6,7 @@ shown, since those of FER2013 are not ours to publish.
 
 import numpy as np
 
-import plot_filters
 import plot_pca
-import plot_saliency
 from fer import checkpoints, component_figures, filters, gradients, saliency, sheets
 from fer import principal_components as pca
 from fer.command import InputError
@@ -55,7 +53,7 @@ def describe_saliency(run, answers):
         all of them, rows (kind, kept, removed), and two Differences, kept and removed.
     """
     rng = np.random.default_rng(0)
-    faces = rng.permutation(len(answers.images))[: plot_saliency.SCORED_FACES]
+    faces = rng.permutation(len(answers.images))[: saliency.SCORED_FACES]
     images = answers.images[faces]
     explanation = explain(run, images)
     classes = explanation.probabilities.argmax(axis=1)
@@ -95,7 +93,7 @@ def describe_saliency(run, answers):
 def plot_preferred(run, layer, faces, path):
     """Draw what excites the units of a layer: all, or those most active on faces."""
     part = gradients.build_part(run.model, layer)
-    units = filters.choose_units(part, plot_filters.choose_count(part, None), faces)
+    units = filters.choose_units(part, filters.choose_count(part), faces)
     text = f"{layer}, {len(units)} of {part.output_shape[-1]}"
     progress = Progress(text, filters.STEPS * len(units))
     preferred = filters.compute_preferred(part, units, advance=progress.advance)
@@ -110,7 +108,7 @@ def plot_responses(run, shown, path):
         filters.compute_responses(
             gradients.build_part(run.model, name),
             face,
-            plot_filters.RESPONSES_PER_LAYER,
+            filters.RESPONSES_PER_LAYER,
         )
         for name in gradients.find_convolutions(run.model)
     ]
@@ -153,7 +151,9 @@ def analyze_faces(faces):
 
 def plot_components(found, path):
     """Draw principal components, and drawn faces rebuilt from them."""
-    component_figures.plot_components(found, plot_pca.load_faces_to_rebuild(None), path)
+    faces = plot_pca.load_faces_to_rebuild()
+    rebuilt = pca.rebuild(faces, found, component_figures.NUM_COMPONENTS)
+    component_figures.plot_components(found, rebuilt, path)
 
 
 def describe_looks(run, ask, shown, pictures):

@@ -5,8 +5,7 @@ from pathlib import Path
 
 import pandas as pd
 
-import plot_history
-from fer import checkpoints, gradients
+from fer import checkpoints, gradients, logs
 from fer.command import InputError
 from report.measure import take
 
@@ -125,7 +124,7 @@ def load_run(path, name):
     history = None
     if path.with_suffix(".csv").is_file():
         log = str(path.with_suffix(".csv"))
-        _, history = plot_history.load_history(log, HISTORY_COLUMNS)
+        _, history = logs.load_history(log, HISTORY_COLUMNS)
     run = Run(name, path, model, record, history)
     if record is not None:
         check_record(run)

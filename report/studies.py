@@ -2,7 +2,6 @@
 
 import re
 
-import train_ensemble
 from experiments.ablations import INGREDIENTS, MAIN, Cell
 from fer import ensembles, paths
 from report.answers import average, compare_accuracy, describe_accuracy
@@ -162,7 +161,7 @@ def describe_ensemble(runs, ask, pictures):
         Difference to the best member) and picture; of apart (rows of name, accuracy,
         error and count) where they did not hold out the same faces; or a Missing.
     """
-    members = find_members(runs)[: train_ensemble.MOST_MEMBERS]
+    members = find_members(runs)[: ensembles.MOST_MEMBERS]
     if len(members) < 2:
         return Missing("There are no networks to average.", "python train_ensemble.py")
     found = [ask(run) for run in members]

@@ -217,14 +217,14 @@ def test_count(monkeypatch, capsys):
     for size, count, expected in (
         (7, None, None),
         (7, 7, 7),
-        (plot_filters.FILTERS_PER_LAYER, None, None),
-        (384, None, plot_filters.FILTERS_PER_LAYER),
+        (filters.FILTERS_PER_LAYER, None, None),
+        (384, None, filters.FILTERS_PER_LAYER),
         (384, 64, 64),
         (384, "all", None),
     ):
         pixels = keras.Input((48, 48, 1))
         part = keras.Model(pixels, layers.Conv2D(size, 1)(pixels))
-        assert plot_filters.choose_count(part, count) == expected
+        assert filters.choose_count(part, count) == expected
     parser = plot_filters.build_parser()
     assert parser.parse_args(["--count", "all"]).count == "all"
     assert parser.parse_args(["--count", "3"]).count == 3

@@ -127,7 +127,9 @@ def test_faces_are_analyzed(points):
 @pytest.mark.slow
 def test_what_the_figure_shows(points, drawn_figures):
     found = pca.analyze(*points)
-    component_figures.plot_components(found, points[0][:3], "pca.png")
+    counts = component_figures.NUM_COMPONENTS
+    rebuilt = pca.rebuild(points[0][:3], found, counts)
+    component_figures.plot_components(found, rebuilt, "pca.png")
     figure = drawn_figures.pop()[1]
     panels = figure.axes
     assert len(panels) == 16 + 6 * 3 + 3

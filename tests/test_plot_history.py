@@ -5,7 +5,7 @@ import pytest
 from matplotlib import colors
 
 import plot_history
-from fer import figures
+from fer import figures, logs
 from fer.command import InputError
 
 HEADER = "epoch,accuracy,loss,val_accuracy,val_loss,learning_rate,seconds\n"
@@ -35,10 +35,10 @@ def labels(panel):
 
 
 def test_a_name_and_a_path_lead_to_the_same_log(folder):
-    name, history = plot_history.load_history("cnn")
+    name, history = logs.load_history("cnn")
     assert name == "cnn"
     assert history["val_accuracy"].tolist() == [0.35, 0.55, 0.5]
-    by_path = plot_history.load_history(str(folder / "checkpoints" / "cnn.csv"))
+    by_path = logs.load_history(str(folder / "checkpoints" / "cnn.csv"))
     assert by_path[0] == "cnn" and by_path[1].equals(history)
 
 
