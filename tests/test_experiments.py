@@ -1,13 +1,21 @@
 """The log of the experiments: one row per run, and what a row says."""
 
+import re
 import subprocess
 import sys
 
 import numpy as np
 import pandas as pd
 import pytest
+from conftest import run_module
 
-from experiments import compare_views, label_issues, log_runs, throughput
+from experiments import (
+    compare_networks,
+    compare_views,
+    label_issues,
+    log_runs,
+    throughput,
+)
 from fer import checkpoints, data, evaluation
 from fer.command import InputError
 
@@ -60,6 +68,60 @@ def test_views_are_compared(trained, drawn):
         predictions = checkpoints.predict(model, images[:70], tta).argmax(axis=1)
         assert accuracies[name] == (predictions == labels[:70]).mean()
     assert len(accuracies) == 6
+
+
+def test_how_sharp_probabilities_are_does_not_matter():
+    rng = np.random.default_rng(0)
+    answers = rng.dirichlet(np.ones(7), 500)
+    labels = np.array([rng.choice(7, p=answer) for answer in answers])
+    modest = answers**0.4 / (answers**0.4).sum(axis=1, keepdims=True)
+    losses = compare_networks.compute_losses(answers, labels)
+    np.testing.assert_allclose(
+        compare_networks.compute_losses(modest, labels), losses, rtol=1e-3
+    )
+    # These labels were drawn from the answers, which thus are sharp enough.
+    plain = -np.log(answers[np.arange(500), labels])
+    assert plain.mean() - 0.01 < losses.mean() <= plain.mean()
+
+
+def test_networks_are_compared_face_by_face():
+    labels = np.array([0, 1, 2, 3])
+    right = np.eye(7)[labels] * 0.3 + 0.1
+    wrong = right[:, [1, 0, 2, 3, 4, 5, 6]]
+    first = compare_networks.score(wrong, wrong, right[:2], labels, labels[:2])
+    other = compare_networks.score(right, wrong, wrong[1:3], labels, labels[1:3])
+    assert first.net == pytest.approx(0.92 * 0.5 + 0.08)
+    assert other.net == pytest.approx(0.92 * 0.5 + 0.08 * 0.5)
+    # Two of four faces gained, none lost: 50 points, a deviation of 50 over root 4.
+    assert compare_networks.describe_difference(other, first) == [
+        "+50.0 ± 25.0",
+        "+0.0 ± 0.0",
+        "+0.0000 ± 0.0000",
+    ]
+
+
+def test_known_faces_are_none_that_were_held_out():
+    rows = np.arange(0, 100, 2)
+    known = compare_networks.choose_known(rows, 100, 20)
+    assert len(set(known)) == 20 and not set(known) & set(rows)
+    assert len(compare_networks.choose_known(rows, 100, 1500)) == 50
+
+
+@pytest.mark.slow
+def test_a_network_is_compared_with_an_average(trained, drawn):
+    path = trained / "checkpoints/small_run.keras"
+    process = run_module(
+        "experiments.compare_networks",
+        path,
+        f"{path}+{path}",
+        "--train",
+        drawn / "train.csv",
+        "--known",
+        20,
+        cwd=trained,
+    )
+    assert "42 faces that all held out, 20 known ones" in process.stdout
+    assert re.search(r"\| small_run \+ small_run \| +\+0.0 ± 0.0", process.stdout)
 
 
 @pytest.mark.parametrize("precision", ["float32", "mixed_bfloat16"])

@@ -3,6 +3,7 @@
 import argparse
 import hashlib
 import json
+import re
 
 import numpy as np
 import pytest
@@ -211,11 +212,14 @@ def records(train, tmp_path, monkeypatch):
     return records, data.load_split(train, others)
 
 
-def test_each_checkpoint_is_measured_on_what_it_held_out(train, records):
+def test_each_checkpoint_is_measured_on_what_it_held_out(train, records, capsys):
     options = argparse.Namespace(train=train, ignore=[])
     found = evaluation.load_held_out(options, ["share", "file", "share"])
     shares = [np.array(records[0]["share"]["validation_rows"])] * 2
     for faces, rows in zip(found, [shares[0], np.arange(20), shares[1]], strict=True):
         np.testing.assert_array_equal(faces.rows, rows)
+    assert re.findall("measured.*", capsys.readouterr().out) == [
+        f"measured  on 20 faces of {records[1].source['path']}, by the record"
+    ]
     with pytest.raises(InputError, match="nobody has no record"):
         next(evaluation.load_held_out(options, ["nobody"]))
