@@ -24,7 +24,7 @@ def read_flags(arguments=None):
     """What `train` is given for the flags of this script."""
     default = NETWORKS[DEFAULT_NETWORK].CNN_RECIPE
     parser = flags.build_parser(__doc__, "cnn", list(NETWORKS), default)
-    options = flags.parse_run(parser, arguments, DEFAULT_NETWORK)
+    options = flags.parse_run(parser, arguments)
     if options.start_from:
         build = fine_tuning.load_start(options)
     else:

@@ -24,13 +24,15 @@ def main():
         "of this network or as this number says; --network or --recipe then says how "
         "it is trained (default: the DNN of --network)",
     )
-    options = flags.parse_run(parser, None, DEFAULT_NETWORK)
-    pair = NETWORKS.get(options.recipe or options.network, NETWORKS[DEFAULT_NETWORK])
+    options = flags.parse_run(parser)
     if options.start_from:
         build = fine_tuning.load_start(options)
+        name = options.network.removesuffix(" DNN")
     else:
+        name = options.network
         # The description is what --resume compares: another --match is another network.
         build, options.network = dense.find_dnn(options.network, options.match)
+    pair = NETWORKS.get(options.recipe or name, NETWORKS[DEFAULT_NETWORK])
     train(build, pair.DNN_RECIPE, options)
 
 

@@ -191,14 +191,8 @@ def cross_validate(models, faces, options):
 
 def draw_confusions(answers, labels, title, options):
     """Draw the confusion matrix of each named array of probabilities."""
-    confusions = {
-        f"{caption}: accuracy {checkpoints.compute_accuracy(given, labels):.3f}": (
-            measures.compute_confusion(labels, given)
-        )
-        for caption, given in answers.items()
-    }
     path = paths.PLOTS / f"{options.name}_confusion_matrix.png"
-    figures.plot_confusions(confusions, title, path)
+    figures.plot_confusions(measures.title_confusions(answers, labels), title, path)
     print(f"wrote {path}")
 
 

@@ -56,9 +56,9 @@ def build_parser():
     )
     add(
         "--test",
-        default=paths.TEST_FACES,
         metavar="PATH",
-        help="the test faces that --labels is about (default: %(default)s)",
+        help="test faces that bring their labels, or that --labels is about (default: "
+        f"{paths.TEST_FACES} beside --labels)",
     )
     add(
         "--faces",

@@ -79,9 +79,13 @@ def read_members(text):
     return (text,) if Path(text).exists() else tuple(text.split("+"))
 
 
-def choose_known(rows, count, number):
-    """Of faces 0..count - 1 some that are not among `rows`, the same every time."""
-    others = np.setdiff1d(np.arange(count), rows)
+def choose_known(held_out, count, number):
+    """Of faces 0..count - 1 some that no network held out, the same every time.
+
+    Args:
+        held_out: for each network an array of the rows that it held out.
+    """
+    others = np.setdiff1d(np.arange(count), np.concatenate(held_out))
     return np.random.default_rng(0).choice(others, min(number, len(others)), False)
 
 
@@ -164,9 +168,8 @@ def describe_difference(one, first):
     """The cells of a row: how a Score differs from the first, ± standard error."""
 
     def pair(values, others, factor, digits):
-        gains = factor * (values.astype(float) - others)
-        error = gains.std() / np.sqrt(len(gains))
-        return f"{gains.mean():+.{digits}f} ± {error:.{digits}f}"
+        gain, error = measures.compute_paired_difference(values, others)
+        return f"{factor * gain:+.{digits}f} ± {factor * error:.{digits}f}"
 
     return [
         pair(one.is_right, first.is_right, 100, 1),
@@ -180,7 +183,10 @@ def main():
     images, labels = data.load_training_faces(options.train, options.ignore)
     paths = [path for members in options.networks for path in members]
     rows = checkpoints.require_held_out_rows(paths, images, labels)
-    known = choose_known(rows, len(images), options.known)
+    held_out = [
+        checkpoints.require_held_out_rows([path], images, labels) for path in paths
+    ]
+    known = choose_known(held_out, len(images), options.known)
     print(f"{len(rows):,} faces that all held out, {len(known):,} known ones")
     scores = score_all(options.networks, images, labels, rows, known)
 

@@ -61,9 +61,10 @@ def main():
     faces = evaluation.load_held_out(options, options.models)
     print(f"| checkpoint | as it is | {' | '.join(SELECTIONS)} |")
     print("|---" + "|--:" * (1 + len(SELECTIONS)) + "|")
-    for path, (_, images, labels, rows, _) in zip(options.models, faces, strict=True):
+    for path, found in zip(options.models, faces, strict=True):
         model = checkpoints.load_checkpoint(path)
-        accuracies = compute_accuracies(model, images[rows], labels[rows])
+        images, labels = found.images[found.rows], found.labels[found.rows]
+        accuracies = compute_accuracies(model, images, labels)
         texts = [f"{accuracy:.4f}" for accuracy in accuracies.values()]
         print(f"| {path.stem} | {' | '.join(texts)} |", flush=True)
 

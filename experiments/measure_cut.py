@@ -16,7 +16,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from fer import checkpoints, command, evaluation, sources, tables
+from fer import checkpoints, command, evaluation, measures, sources, tables
 from fer.alignment import (
     CENTRE,
     PLACES,
@@ -148,11 +148,8 @@ def compare(model, faces, labels):
     for way, images in faces.items():
         is_right = checkpoints.predict(model, images).argmax(axis=1) == labels
         direct = is_right if direct is None else direct
-        gains = is_right.astype(float) - direct
-        error = gains.std() / np.sqrt(len(gains))
-        rows.append(
-            [way, f"{is_right.mean():.3f}", f"{gains.mean():+.3f}", f"{error:.3f}"]
-        )
+        gain, error = measures.compute_paired_difference(is_right, direct)
+        rows.append([way, f"{is_right.mean():.3f}", f"{gain:+.3f}", f"{error:.3f}"])
     return rows
 
 
@@ -166,20 +163,18 @@ def shrink(images, size):
 
 def main():
     options = build_parser().parse_args()
-    _, images, labels, rows, _ = next(
-        evaluation.load_held_out(options, [options.model])
-    )
-    model = checkpoints.load_checkpoint(options.model)
+    faces = next(evaluation.load_held_out(options, [options.model]))
+    model, rows = checkpoints.load_checkpoint(options.model), faces.rows
     if options.faces and options.faces < len(rows):
         rng = np.random.default_rng(options.seed)
         rows = np.sort(rng.choice(rows, options.faces, replace=False))
-    images, labels = images[rows], labels[rows]
+    images, labels = faces.images[rows], faces.labels[rows]
 
-    is_found, faces = cut_all(images, options.seed)
+    is_found, cuts = cut_all(images, options.seed)
     print(f"found {is_found.sum():,} of {len(rows):,} faces ({is_found.mean():.1%})\n")
     header = ["cut", "accuracy", "difference", "standard error"]
-    faces = {"as it is": images[is_found], **faces}
-    lines = compare(model, faces, labels[is_found])
+    cuts = {"as it is": images[is_found], **cuts}
+    lines = compare(model, cuts, labels[is_found])
     print(*tables.format_table(header, lines), "", sep="\n")
     small = {f"{size} pixels": shrink(images, size) for size in SMALL_SIZES}
     lines = compare(model, {"48 pixels": images, **small}, labels)

@@ -54,9 +54,9 @@ def build_parser():
     return parser
 
 
-def time_plain(train, epochs):
+def time_plain(options):
     """Seconds of every epoch of the plain script."""
-    faces = data.load_split(train, 0.1)
+    faces = data.load_split(options.train, 0.1, options.ignore)
     network = NETWORKS[NETWORK]
     model = network.build_cnn()
     model.compile("adam", "categorical_crossentropy", metrics=["accuracy"])
@@ -69,7 +69,7 @@ def time_plain(train, epochs):
             batch_size=network.CNN_RECIPE.batch_size,
         ),
         validation_data=(faces.validation_images, faces.validation_targets),
-        epochs=epochs,
+        epochs=options.epochs,
         verbose=0,
         callbacks=[clock],
     )
@@ -108,8 +108,8 @@ def time_matrix():
 
 def run_measurement(name, options):
     """Run one of the measurements in a process of its own; returns its seconds."""
-    arguments = ["--measure", name, "--train", options.train]
-    arguments += ["--epochs", str(options.epochs)]
+    arguments = ["--measure", name, "--epochs", str(options.epochs)]
+    arguments += sources.list_train_flags(options)
     result = subprocess.run(
         [sys.executable, "-m", "experiments.throughput", *arguments],
         stdout=subprocess.PIPE,
@@ -125,8 +125,8 @@ def run_ours(network, options):
     """Train through train_cnn.py in a folder of its own; returns seconds per epoch."""
     with tempfile.TemporaryDirectory() as folder:
         result = subprocess.run(
-            [sys.executable, train_cnn.__file__, "--train", options.train]
-            + ["--network", network, "--epochs", str(options.epochs)],
+            [sys.executable, train_cnn.__file__, "--network", network]
+            + ["--epochs", str(options.epochs), *sources.list_train_flags(options)],
             cwd=folder,
             stdout=sys.stderr,
             check=False,
@@ -146,12 +146,12 @@ def main():
     options = build_parser().parse_args()
     options.train = str(Path(options.train).resolve())
     if options.measure == "plain":
-        print(json.dumps(time_plain(options.train, options.epochs)))
+        print(json.dumps(time_plain(options)))
         return
     if options.measure == "matrix":
         print(json.dumps(time_matrix()))
         return
-    num_faces = len(data.load_split(options.train, 0.1).train_rows)
+    num_faces = len(data.load_split(options.train, 0.1, options.ignore).train_rows)
     rates = {}
     for name, network, measure in (
         ("plain", NETWORK, lambda: run_measurement("plain", options)),

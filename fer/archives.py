@@ -70,11 +70,14 @@ def open_table(path):
     except (
         EOFError,
         zlib.error,
-        gzip.BadGzipFile,
+        OSError,
         lzma.LZMAError,
         tarfile.TarError,
         zipfile.BadZipFile,
     ) as error:
+        if getattr(error, "errno", None) is not None:
+            # The system's; those of gzip and bz2 have no number.
+            raise
         raise InputError(
             f"{archive}: expected a complete {name_packing(archive)} file, found a "
             f"damaged one ({error}); download it again"

@@ -87,8 +87,6 @@ DRAWN_OPTIONS = (
     "zoom_range",
     "horizontal_flip",
     "vertical_flip",
-    "brightness_range",
-    "channel_shift_range",
     "fill_mode",
     "cval",
     "interpolation_order",
@@ -144,12 +142,6 @@ class FaceGenerator(ImageDataGenerator):
                 width,
                 rng.uniform(0, 255),
             )
-        # Last, so that what is drawn without them stays as it was.
-        if self.channel_shift_range:
-            limit = self.channel_shift_range
-            transform["channel_shift_intensity"] = rng.uniform(-limit, limit)
-        if self.brightness_range is not None:
-            transform["brightness"] = rng.uniform(*self.brightness_range)
         return transform
 
     def apply_transform(self, x, transform_parameters):

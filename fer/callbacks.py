@@ -2,7 +2,6 @@
 
 import math
 import random
-import signal
 import sys
 import time
 
@@ -185,17 +184,6 @@ class StopOnSignal(keras.callbacks.Callback):
         super().__init__()
         self.keeper = keeper
         self.number = None
-
-    def __enter__(self):
-        self.previous = {
-            number: signal.signal(number, self.note)
-            for number in (signal.SIGINT, signal.SIGTERM)
-        }
-        return self
-
-    def __exit__(self, *error):
-        for number, handler in self.previous.items():
-            signal.signal(number, handler)
 
     def note(self, number, frame):
         """The signal handler: remember, and let the batch end."""

@@ -44,7 +44,6 @@ FREE = {
     layers.Activation,
     layers.Dropout,
     layers.Flatten,
-    layers.GaussianNoise,
     layers.GlobalMaxPooling2D,
     layers.MaxPooling2D,
     layers.ReLU,

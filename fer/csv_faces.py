@@ -12,13 +12,13 @@ from fer import csv_header
 from fer.command import InputError, shorten
 from fer.faces import (
     EMOTIONS,
-    NUM_NAMED,
     NUM_PIXELS,
     USAGES,
     Faces,
     check_unique,
     find_emotion,
     find_usage,
+    list_some,
     shape_images,
 )
 
@@ -185,12 +185,12 @@ class Columns:
             word = word[0]
         if word in LABELS:
             return self.classes.find_label(EMOTIONS[LABELS[word]])
+        self.sevens += word == "7"
         if (
             word.casefold() in self.classes.ignored_keys
             or find_emotion(word) is not None
         ):
             return self.classes.find_label(word)
-        self.sevens += word == "7"
         if CLASS_NAME.fullmatch(word) and word.casefold() not in NO_CLASSES:
             return self.classes.find_label(word)
         raise Fault(
@@ -216,9 +216,12 @@ class Columns:
         """Refuse labels whose numbers are those of another data set.
 
         A single 7 is an error in its row; where there are more, their order is not the
-        one here, and leaving those rows out would not mend the others.
+        one here, and leaving those rows out would not mend the others. From 0 to 7 it
+        can also be that of here and one class more, which --ignore 7 says.
         """
         numbers = "1 to 7" if 0 not in self.labels else "0 to 7"
+        if numbers == "0 to 7" and "7" in self.classes.ignored_keys:
+            return
         if len(set(self.labels)) >= 6 and self.sevens > len(self.labels) / 100:
             raise InputError(
                 f"{name}: expected labels from 0 to 6, found them from {numbers}, "
@@ -345,16 +348,14 @@ def refuse_rows(name, faults, num_rows):
     """
     row, line_number, message, advice = faults[0]
     where = f"{name}, row {row} (line {line_number}): {message}"
-    others = [str(other) for other, *_ in faults[1:NUM_NAMED]]
-    if not others:
+    if len(faults) == 1:
         # Where it is the only row, it speaks for the file.
         return InputError(f"{where}; {advice if num_rows == 1 else DELETE}")
     if len(faults) > num_rows / 2:
         return InputError(
             f"{where}, and faults in {len(faults):,} of {num_rows:,} rows; {advice}"
         )
-    more = len(faults) - 1 - len(others)
     return InputError(
         f"{where}; {DELETE}, and {len(faults) - 1:,} more with faults: "
-        f"{', '.join(others)}{f' and {more:,} others' if more else ''}"
+        f"{list_some(other for other, *_ in faults[1:])}"
     )

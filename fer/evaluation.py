@@ -105,9 +105,11 @@ def load_held_out(options, models):
 
 
 def load_recorded(source):
-    """The validation faces from elsewhere that a record names, whatever --train says."""
+    """The validation faces from elsewhere that a record names; --train is not asked."""
     faces = load_recorded_faces(source)
-    print(f"measured  on {len(faces.images):,} faces of {source['path']}, by the record")
+    print(
+        f"measured  on {len(faces.images):,} faces of {source['path']}, by the record"
+    )
     rows = np.arange(len(faces.images))
     return Evaluation(
         source["path"], faces.images, faces.labels, rows, "validation faces"

@@ -62,7 +62,10 @@ def keep_held_out(faces, path):
         )
     rows, reason = checkpoints.find_held_out_rows([path], faces.images, faces.labels)
     if reason is not None:
-        print(f"validate  on {len(faces.validation_rows):,} faces drawn anew: {reason}")
+        print(
+            f"validate  on {len(faces.validation_rows):,} faces drawn anew: {reason}; "
+            "those that it was trained on flatter this run"
+        )
         return faces
     print(f"validate  on the {len(rows):,} faces that {path} held out")
     others = np.setdiff1d(np.arange(len(faces.images)), rows)

@@ -61,7 +61,8 @@ def add_faces_flags(group):
         "--keep",
         choices=("best", "last"),
         help="the epoch whose weights are kept: the best on the validation faces, or "
-        "the last, which these then did not choose (default: best)",
+        "the last, which these then did not choose and before which no patience stops "
+        "the run (default: best)",
     )
     add(
         "--twin",
@@ -207,14 +208,15 @@ def add_run_flags(group, name):
     )
 
 
-def parse_run(parser, arguments, network):
+def parse_run(parser, arguments=None):
     """The options of a run, where a checkpoint to start from brings its network.
 
     Args:
         parser: of `build_parser`.
         arguments: list of texts, or None for those of the command line.
-        network: the one to train where no flag says otherwise.
     """
+    # By None it is told from a network that was asked for.
+    network = parser.get_default("network")
     parser.set_defaults(network=None)
     options = parser.parse_args(arguments)
     if options.resume:

@@ -13,7 +13,6 @@ from fer.command import InputError
 from fer.faces import (
     EMOTIONS,
     IMAGE_SIZE,
-    NUM_NAMED,
     Faces,
     find_emotion,
     list_some,
@@ -51,6 +50,11 @@ def read_folder(path, classes, unique=False):
     classes.check(path)
     if folders:
         faces = [file for file in faces if labels.get(file.parts[0]) is not None]
+        if not faces:
+            raise InputError(
+                f"{path}: expected faces in folders that --ignore does not leave out, "
+                "found none; ignore fewer"
+            )
     ids, faces = name_faces(path, faces, unique)
     return Faces(
         read_pictures(path, faces),
@@ -190,13 +194,9 @@ def read_pictures(path, faces):
             faults.append((face, str(error)))
     if faults:
         message = faults[0][1]
-        others = [str(face) for face, _ in faults[1:NUM_NAMED]]
-        if others:
-            more = len(faults) - 1 - len(others)
-            message += (
-                f"; {len(faults) - 1:,} more have faults: {', '.join(others)}"
-                f"{f' and {more:,} others' if more else ''}"
-            )
+        if len(faults) > 1:
+            others = list_some(face for face, _ in faults[1:])
+            message += f"; {len(faults) - 1:,} more have faults: {others}"
         raise InputError(message)
     return shape_images(levels)
 

@@ -1,8 +1,9 @@
 """Runs that are going at the same time, wherever that is."""
 
+import contextlib
 import signal
 
-from fer.processes import STOPPED
+from fer.processes import STOPPED, handling_signals
 
 # What a run can be; from the third on it has ended.
 STATES = ("waiting", "running", "done", "failed", "stopped", "not begun")
@@ -22,10 +23,8 @@ class Group:
         self.codes = {}
 
     def __enter__(self):
-        self.previous = {
-            number: signal.signal(number, self.note)
-            for number in (signal.SIGINT, signal.SIGTERM)
-        }
+        self.handlers = contextlib.ExitStack()
+        self.handlers.enter_context(handling_signals(self.note))
         return self
 
     def __exit__(self, kind, *error):
@@ -33,8 +32,7 @@ class Group:
             self.stop(signal.SIGTERM)
         # Before the old handlers are back, every run has ended.
         self.wait()
-        for number, handler in self.previous.items():
-            signal.signal(number, handler)
+        self.handlers.close()
 
     def note(self, number, frame):
         """The signal handler: hand it on, so that every run keeps its last epoch."""

@@ -132,6 +132,11 @@ def run_all(jobs, options, faces):
     Raises:
         InputError: a run refused its input.
     """
+    if options.slurm and options.jobs != "slurm":
+        raise InputError(
+            "--slurm: expected --jobs slurm beside it, found none; add that or leave "
+            "it out"
+        )
     unfinished = [job for job in jobs if job.find_record(faces) is None]
     print(f"{len(jobs) - len(unfinished)} of {len(jobs)} runs are finished", flush=True)
     if options.jobs == "slurm":

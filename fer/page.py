@@ -104,7 +104,9 @@ class Page(http.server.ThreadingHTTPServer):
                 "pixels": base64.b64encode(image.tobytes()).decode(),
                 "probabilities": shares.tolist() if np.isfinite(shares[0]) else None,
             }
-            for box, image, shares in zip(*cuts[::2], probabilities, strict=True)
+            for box, image, shares in zip(
+                cuts.boxes, cuts.images, probabilities, strict=True
+            )
         ]
         answer = {"emotions": EMOTIONS, "faces": faces}
         return "application/json", json.dumps(answer).encode()

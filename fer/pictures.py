@@ -42,9 +42,9 @@ def list_suffixes():
     )
 
 
-def read_grey(source, name=None):
+def read_grey(source):
     """Read a picture as grey levels, uint8 (height, width); see `load_picture`."""
-    return np.asarray(load_picture(source, name).convert("L"))
+    return np.asarray(load_picture(source).convert("L"))
 
 
 def read_color(source, name=None):

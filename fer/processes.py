@@ -41,6 +41,20 @@ def start(command, log, environment=None, **options):
         )
 
 
+@contextlib.contextmanager
+def handling_signals(handler):
+    """Have Ctrl-C and SIGTERM call a function (number, frame) for a while."""
+    previous = {
+        number: signal.signal(number, handler)
+        for number in (signal.SIGINT, signal.SIGTERM)
+    }
+    try:
+        yield
+    finally:
+        for number, handler in previous.items():
+            signal.signal(number, handler)
+
+
 class Task:
     """What a node of a cluster does for one run; submitit calls it there.
 

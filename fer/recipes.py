@@ -38,7 +38,8 @@ class Recipe:
         augmentation: a name of `fer.augmentation.AUGMENTATIONS`.
         normalization: a name of `NORMALIZATIONS`, see `build_normalization`.
         class_weights: whether the loss weighs every emotion the same in all.
-        patience: epochs without better validation accuracy before stopping, or None.
+        patience: epochs without better validation accuracy before stopping, or None;
+            without effect where the last epoch is kept.
         keep: "best" for the epoch of the best validation accuracy, or "last".
     """
 

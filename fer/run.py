@@ -22,6 +22,7 @@ from fer.command import InputError
 from fer.files import locked, remove_leftovers, replacing
 from fer.paths import run_file
 from fer.precision import choose_precision
+from fer.processes import handling_signals
 from fer.provenance import (
     describe_origin,
     describe_script,
@@ -64,7 +65,12 @@ def open_run(build, recipe, options, faces):
     with run_devices.explaining_loss(), lock:
         if run_devices.is_first:
             remove_leftovers(run_file(options.name, ".state"))
-        yield Run(build, recipe, options, faces)
+        policy = keras.config.dtype_policy()
+        try:
+            yield Run(build, recipe, options, faces)
+        finally:
+            # In a notebook the next run would otherwise describe other layers.
+            keras.config.set_dtype_policy(policy)
 
 
 class Run:
@@ -152,7 +158,8 @@ class Run:
             A list of Keras callbacks, the last of which stops the run on a signal.
         """
         self.keeper.faces = batches
-        with StopOnSignal(self.keeper) as stop:
+        stop = StopOnSignal(self.keeper)
+        with handling_signals(stop.note):
             yield [StopOnNaN(), self.keeper, Progress(self.keeper), stop]
 
     def publish(self, build, faces):

@@ -130,23 +130,23 @@ def mask_faces(images, kept):
     return np.where(kept[..., None], images, grey.round()).astype("uint8")
 
 
-def compute_score(model, images, classes, saliency, share=KEPT_SHARE, seed=0):
+def compute_score(model, images, classes, saliency, seed=0):
     """What the most salient pixels are worth, against as many random ones.
 
     Args:
         model, images, classes: as for `compute_saliency`.
         saliency: float (n, 48, 48).
-        share: of the pixels, that is kept (all others greyed out) or removed.
         seed: of the random pixels.
 
     Returns:
         Dict from the kind of pixels to two arrays, float (n,): the probability of
-        `classes` with only these kept and with these removed.
+        `classes` with only a share KEPT_SHARE of the pixels kept, the others greyed
+        out, and with these removed.
     """
     noise = np.random.default_rng(seed).random(saliency.shape)
     scores = {}
     for name, ranking in (("most salient", saliency), ("random", noise)):
-        kept = find_most_salient(ranking, share)
+        kept = find_most_salient(ranking, KEPT_SHARE)
         scores[name] = [
             checkpoints.predict(model, mask_faces(images, mask))[
                 np.arange(len(images)), classes

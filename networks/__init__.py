@@ -16,4 +16,4 @@ NETWORKS = {
     "large_kernel": large_kernel,
     "valid_padding": valid_padding,
 }
-DEFAULT_NETWORK = "vgg"
+DEFAULT_NETWORK = next(iter(NETWORKS))

@@ -12,7 +12,7 @@ from pathlib import Path
 import keras
 from keras import layers
 
-from fer import checkpoints
+from fer import checkpoints, complexity
 from fer.command import InputError
 from fer.data import EMOTIONS, NUM_PIXELS
 from networks import NETWORKS
@@ -182,4 +182,4 @@ def count_parameters(widths):
 
 def count_weighted_layers(model):
     """How many convolutional and dense layers a model has."""
-    return sum(hasattr(layer, "kernel") for layer in model.layers)
+    return sum(type(layer) in complexity.WEIGHING for layer in model.layers)

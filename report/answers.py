@@ -118,10 +118,11 @@ def describe_accuracy(answers, kind="validation", rows=slice(None)):
 def compare_accuracy(first, second):
     """The Difference of two Answers; paired where they are about the same faces."""
     if first.identity == second.identity:
-        gains = first.is_right.astype(float) - second.is_right
+        mean, error = measures.compute_paired_difference(
+            first.is_right, second.is_right
+        )
         both = f"{first.source} and {second.source}"
-        size = take(both, "difference of accuracies", gains.mean())
-        error = gains.std() / np.sqrt(len(gains))
+        size = take(both, "difference of accuracies", mean)
         error = take(both, "paired standard error of the difference", error)
         return compare(first.name, second.name, size, error)
     one, other = describe_accuracy(first), describe_accuracy(second)
@@ -203,18 +204,15 @@ def list_confusions(answers, counts):
 def describe_calibration(answers):
     """The expected calibration error, and mean confidence against accuracy."""
     calibration = measures.compute_calibration(answers.probabilities, answers.labels)
-    surplus = answers.probabilities.max(axis=1) - answers.is_right
-    excess = answers.take("confidence above accuracy", surplus.mean())
-    error = answers.take(
-        "standard error of confidence above accuracy",
-        surplus.std() / np.sqrt(len(surplus)),
-    )
-    confidence = answers.probabilities.max(axis=1).mean()
+    confidences = answers.probabilities.max(axis=1)
+    mean, error = measures.compute_paired_difference(confidences, answers.is_right)
+    excess = answers.take("confidence above accuracy", mean)
+    error = answers.take("standard error of confidence above accuracy", error)
     return {
         "name": answers.name,
         "calibration": calibration,
         "distance": answers.take("calibration error", calibration.error),
-        "confidence": answers.take("mean confidence", confidence),
+        "confidence": answers.take("mean confidence", confidences.mean()),
         "excess": compare("confidence", "accuracy", excess, error),
         **describe_accuracy(answers),
     }

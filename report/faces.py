@@ -60,12 +60,18 @@ def load_training_faces(options, runs):
 
 
 def load_test(options, faces):
-    """The Test of --labels, or a Missing."""
-    if not options.labels:
+    """The Test of --labels and --test, or a Missing."""
+    if not options.labels and not options.test:
         return Missing(
             "No labels of test faces were given.", "python write_report.py --labels CSV"
         )
-    test = data.load_test_faces(options.test, options.ignore, options.labels)
+    path = options.test or paths.TEST_FACES
+    test = data.load_test_faces(path, options.ignore, options.labels)
+    if test.labels is None:
+        raise InputError(
+            f"{path}: expected labelled faces, found none with a label; name their "
+            "labels with --labels"
+        )
     known = test.labels >= 0
     test = test.take(np.flatnonzero(known))
     kinds = {"known labels": np.full(len(test.labels), True)}
@@ -76,7 +82,7 @@ def load_test(options, faces):
     if not isinstance(faces, Missing):
         training = {image.tobytes() for image in faces[1]}
         is_copy = np.array([image.tobytes() in training for image in test.images])
-    return Test(options.labels, test.images, test.labels, kinds, is_copy)
+    return Test(options.labels or path, test.images, test.labels, kinds, is_copy)
 
 
 def choose_shown(which, answers):

@@ -7,7 +7,15 @@ shown, since those of FER2013 are not ours to publish.
 import numpy as np
 
 import plot_pca
-from fer import checkpoints, component_figures, filters, gradients, saliency, sheets
+from fer import (
+    checkpoints,
+    component_figures,
+    filters,
+    gradients,
+    measures,
+    saliency,
+    sheets,
+)
 from fer import principal_components as pca
 from fer.command import InputError
 from fer.data import EMOTIONS
@@ -64,12 +72,14 @@ def describe_saliency(run, answers):
 
     differences = {}
     for i, (kind, verb) in enumerate((("kept", "keeping"), ("removed", "removing"))):
-        gains = scores["most salient"][i] - scores["random"][i]
+        gain, error = measures.compute_paired_difference(
+            scores["most salient"][i], scores["random"][i]
+        )
         differences[kind] = compare(
             f"{verb} the most salient pixels",
             f"{verb} as many random ones",
-            measure(f"{kind}, salient above random", gains.mean()),
-            measure(f"{kind}, standard error", gains.std(ddof=1) / np.sqrt(len(gains))),
+            measure(f"{kind}, salient above random", gain),
+            measure(f"{kind}, standard error", error),
         )
     return {
         "name": run.name,

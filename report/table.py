@@ -14,27 +14,27 @@ class Table:
 
     Args:
         path: of the file.
-        cell: names of the columns that tell its rows apart.
+        keys: names of the columns that tell its rows apart.
         measures: names of columns with numbers, each beside <name>_deviation.
 
     Raises:
         InputError: it is no such table.
     """
 
-    def __init__(self, path, cell, measures):
-        self.path, self.cell = path, cell
+    def __init__(self, path, keys, measures):
+        self.path, self.keys = path, keys
         self.columns = ["seeds", *measures]
         self.columns += [f"{measure}_deviation" for measure in measures]
         with open(path, encoding="utf-8", newline="") as file:
             rows = list(csv.DictReader(file))
         try:
-            self.rows = {tuple(row[key] for key in cell): row for row in rows}
+            self.rows = {tuple(row[key] for key in keys): row for row in rows}
             for cell in self.rows:
                 for column in self.columns:
                     self.find(cell, column)
         except (ValueError, KeyError, TypeError) as error:
             raise InputError(
-                f"{path}: expected a table with the columns {', '.join(self.cell)} and "
+                f"{path}: expected a table with the columns {', '.join(self.keys)} and "
                 f"numbers in {', '.join(self.columns)}, found something else "
                 f"({error}); make it again or move it away"
             ) from error
@@ -44,7 +44,7 @@ class Table:
         row = self.rows.get(tuple(cell))
         if row is None or not row[column]:
             return None
-        where = ", ".join(f"{key}={row[key]}" for key in self.cell)
+        where = ", ".join(f"{key}={row[key]}" for key in self.keys)
         return take(self.path, f"{column} where {where}", float(row[column]))
 
     def find_mean(self, cell, measure):

@@ -20,7 +20,7 @@ from fer import callbacks, command, flags
 def read_flags(arguments):
     """What `train_cnn.train` is given for some flags."""
     parser = flags.build_parser(__doc__, "run", ("tiny", "other"), RECIPE)
-    return build_tiny, RECIPE, flags.parse_run(parser, arguments, "tiny")
+    return build_tiny, RECIPE, flags.parse_run(parser, arguments)
 
 
 def send_after(epoch, whom, number, name):

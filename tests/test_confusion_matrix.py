@@ -36,7 +36,7 @@ def test_confusions_in_words(counts):
         "neutral is taken for happy 50 %",
         "fear is taken for sad 20 %",
     ]
-    assert measures.find_confusions(counts, 0.05)[-1] == (2, 6, 0.1)
+    assert measures.find_confusions(counts)[-1] == (2, 4, 0.2)
     assert measures.describe_confusions(np.eye(7, dtype=int)) == []
 
 

@@ -2,9 +2,11 @@
 
 import json
 
+import keras
 import numpy as np
 import pytest
 from conftest import run_script
+from keras import layers
 from tiny_network import build_tiny
 
 from fer.command import InputError
@@ -63,6 +65,17 @@ def test_targets(tmp_path):
     for wrong in ("medium", "-5", "1e6", str(tmp_path / "notes.txt")):
         with pytest.raises(InputError, match="expected a checkpoint"):
             dense.read_target(wrong)
+
+
+def test_every_layer_with_products_of_weights_counts():
+    pixels = keras.Input((48, 48, 1))
+    model = keras.Model(
+        pixels,
+        layers.Dense(7)(
+            layers.Flatten()(layers.SeparableConv2D(4, 3)(layers.Conv2D(2, 3)(pixels)))
+        ),
+    )
+    assert dense.count_weighted_layers(model) == 3
 
 
 def test_a_pair_without_a_dense_network_is_matched_to_its_cnn():

@@ -13,6 +13,7 @@ import train_cnn
 import train_dnn
 from fer import checkpoints, data, fine_tuning
 from fer.command import InputError
+from networks import NETWORKS
 
 
 @pytest.fixture
@@ -53,6 +54,19 @@ def test_its_own_network_leaves_no_choice_of_size(monkeypatch, capsys):
     with pytest.raises(SystemExit):
         train_dnn.main()
     assert "argument --match: not allowed with --start" in capsys.readouterr().err
+
+
+def test_a_dense_network_goes_on_by_the_recipe_of_its_pair(monkeypatch):
+    def load_start(options):
+        options.network = "small DNN"
+        return NETWORKS["small"].build_dnn
+
+    trained = []
+    monkeypatch.setattr(fine_tuning, "load_start", load_start)
+    monkeypatch.setattr(train_dnn, "train", lambda *given: trained.append(given))
+    monkeypatch.setattr("sys.argv", ["train_dnn.py", "--start-from", "some.keras"])
+    train_dnn.main()
+    assert trained[0][1] is NETWORKS["small"].DNN_RECIPE
 
 
 def test_its_validation_faces_stay_held_out(tmp_path, capsys):

@@ -80,6 +80,12 @@ def test_a_run_that_a_gpu_made_in_keras_own_layers_is_finished(member, tmp_path)
     assert plan([*member, "--no-fast-layers"]).find_record(split("abc"))
 
 
+def test_what_slurm_is_asked_for_is_not_dropped(member):
+    options = argparse.Namespace(jobs=1, slurm="partition=gpu")
+    with pytest.raises(InputError, match="--slurm: expected --jobs slurm beside it"):
+        jobs.run_all([plan(member)], options, split("abc"))
+
+
 def test_a_record_without_its_checkpoint_is_no_finished_run(member, tmp_path):
     (tmp_path / "checkpoints/member.keras").unlink()
     assert plan(member).find_record(split("abc")) is None

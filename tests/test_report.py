@@ -295,8 +295,9 @@ class Sources:
             "mean confidence": sure.mean(),
             "calibration error": error,
             "confidence above accuracy": (sure - right).mean(),
-            "standard error of confidence above accuracy": np.std(sure - right)
-            / len(right) ** 0.5,
+            "standard error of confidence above accuracy": (
+                np.std(sure - right, ddof=1) / len(right) ** 0.5
+            ),
         }[re.sub("^(validation|known labels( without copies)?) ", "", key)]
 
     def compare(self, file, key):
@@ -310,7 +311,7 @@ class Sources:
         if key == "difference of accuracies":
             return gains.mean()
         assert key == "paired standard error of the difference"
-        return gains.std() / len(gains) ** 0.5
+        return gains.std(ddof=1) / len(gains) ** 0.5
 
     def explain_all(self, model, faces):
         _, _, images = self.ask(model, faces)
@@ -624,9 +625,11 @@ def test_a_record_that_cannot_be_is_refused(lone, tmp_path, changes, message):
     assert (tmp_path / "report.html").read_text() == "old"
 
 
-def test_other_bad_input_is_refused(lone, tmp_path):
+def test_other_bad_input_is_refused(lone, made, tmp_path):
     with pytest.raises(command.InputError, match="named .html"):
         write_report.main(["--output", "checkpoints/dnn.keras", str(lone)])
+    with pytest.raises(command.InputError, match="csv: expected labelled faces"):
+        write_report.main(["--test", f"{made}/data/test.csv", str(lone)])
     with pytest.raises(command.InputError, match="--faces own: expected the faces"):
         write_report.main(["--faces", "own", str(lone)])
     (tmp_path / "plots").mkdir()

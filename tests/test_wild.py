@@ -3,6 +3,7 @@
 Every case is a file or folder as other people write, export, pack or name it.
 """
 
+import bz2
 import gzip
 import io
 import tarfile
@@ -416,6 +417,19 @@ def test_a_foreign_number_can_be_ignored(tmp_path):
     assert labels.tolist() == LABELS[:7]
 
 
+def test_an_ignored_7_does_not_hide_another_order(tmp_path):
+    """RAF-DB counts from 1 to 7: without its 7 the others are still in its order."""
+    path = put(tmp_path, write_csv("label,feature", [1, 2, 3, 4, 5, 6, 7], TEXTS[:7]))
+    with pytest.raises(InputError, match="found them from 1 to 7, another order"):
+        data.load_training_faces(path, ["7"])
+
+
+def test_folders_of_which_nothing_is_left_are_refused(tmp_path):
+    put_pictures(tmp_path, ["happy/a.png"])
+    with pytest.raises(InputError, match="found none; ignore fewer"):
+        data.load_training_faces(tmp_path, ["happy"])
+
+
 def test_three_emotions_are_trained_with_a_word_about_the_others(tmp_path, capsys):
     put_pictures(tmp_path, ["happy/a.png", "sad/b.png", "neutral/c.png"])
     data.load_training_faces(tmp_path)
@@ -535,7 +549,7 @@ REFUSED = {
             "label,feature", [*LABELS, *LABELS], [*MANY_FLAWED, *TEXTS[:4], *"abcd"]
         ),
         "row 1 (line 2): expected 2304 pixels, found 2; fix or delete the row, and 7 "
-        "more with faults: 2, 7, 8, 13 and 3 others",
+        "more with faults: 2, 7, 8, 13, 14 and 2 more",
     ),
     "UTF-16 without its mark": (PLAIN.encode("utf-16-le"), "save it as CSV (UTF-8)"),
     "UTF-16 cut": (PLAIN.encode("utf-16")[:-1], "expected text in UTF-16, found other"),
@@ -642,9 +656,18 @@ def test_one_damaged_picture_does_not_hide_the_next(tmp_path):
         data.load_training_faces(tmp_path)
     assert str(refusal.value) == (
         f"{tmp_path}/sad/1.png: expected a picture, found a damaged file; replace or "
-        "delete it; 6 more have faults: sad/2.png, sad/3.png, sad/4.png, sad/5.png and "
-        "2 others"
+        "delete it; 6 more have faults: sad/2.png, sad/3.png, sad/4.png, sad/5.png, "
+        "sad/6.png and 1 more"
     )
+
+
+def test_a_damaged_packing_is_named(tmp_path):
+    for pack, name in ((bz2.compress, "bzip2"), (gzip.compress, "gzip")):
+        # The first bytes behind the one by which a packing is known.
+        content = pack(PLAIN.encode())[:4] + bytes(20)
+        path = put(tmp_path, content)
+        with pytest.raises(InputError, match=f"{path}: .* complete {name} file"):
+            data.load_training_faces(path)
 
 
 def test_a_labelled_table_is_predicted_and_scored(tmp_path):
