@@ -10,6 +10,7 @@ import numpy as np
 from fer import checkpoints, data, held_out, measures
 from fer.command import InputError
 from fer.data import EMOTIONS
+from report.faces import LabelledFaces
 from report.measure import compare, derive, take
 from report.page import Missing
 
@@ -47,10 +48,10 @@ def find_validation_faces(run, faces):
 
     Args:
         run: a `report.runs.Run`.
-        faces: path, images and labels of the training faces, or a Missing.
+        faces: the LabelledFaces to train on, or a Missing.
 
     Returns:
-        path, images and labels, or None.
+        LabelledFaces, or None.
         reason: why there are none, or None.
     """
     if run.record and run.record.get("validation_faces"):
@@ -59,14 +60,14 @@ def find_validation_faces(run, faces):
             found = held_out.load_recorded_faces(source)
         except InputError as error:
             return None, str(error)
-        return (source["path"], found.images, found.labels), None
+        return LabelledFaces(source["path"], found.images, found.labels), None
     if isinstance(faces, Missing):
         return None, faces.reason
-    path, images, labels = faces
+    origin, images, labels = faces
     rows, reason = checkpoints.find_held_out_rows([run.path], images, labels)
     if reason is not None:
         return None, reason
-    return (path, images[rows], labels[rows]), None
+    return LabelledFaces(origin, images[rows], labels[rows]), None
 
 
 def ask_validation(run, faces):
@@ -76,11 +77,11 @@ def ask_validation(run, faces):
 
 
 def ask(run, faces):
-    """The Answers of a run about faces: path, images and labels."""
-    path, images, labels = faces
+    """The Answers of a run about LabelledFaces."""
+    origin, images, labels = faces
     return Answers(
         run.name,
-        f"{run.path} on {path}",
+        f"{run.path} on {origin}",
         data.compute_fingerprint(images, labels),
         images,
         labels,

@@ -1,6 +1,5 @@
 """The faces of the page: trained on, tested with, and those that may be shown."""
 
-import dataclasses
 from typing import NamedTuple
 
 import numpy as np
@@ -31,12 +30,11 @@ class Test(NamedTuple):
     is_copy: np.ndarray | None
 
 
-@dataclasses.dataclass(frozen=True)
-class Shown:
-    """Faces that the page may show.
+class LabelledFaces(NamedTuple):
+    """Faces and where they are from.
 
     Attributes:
-        origin: where they are from, in words.
+        origin: a path, or a few words.
         images: uint8 (n, 48, 48, 1).
         labels: int (n,).
     """
@@ -47,7 +45,7 @@ class Shown:
 
 
 def load_training_faces(options, runs):
-    """Path, images and labels of the training faces; a Missing where there are none."""
+    """The LabelledFaces to train on; a Missing where there are none."""
     recorded = runs[0].find("train")
     path = options.train or (recorded and recorded.value) or paths.TRAIN_FACES
     try:
@@ -56,7 +54,7 @@ def load_training_faces(options, runs):
         if options.train:
             raise
         return Missing(str(error))
-    return str(path), *data.load_training_faces(path, options.ignore)
+    return LabelledFaces(str(path), *data.load_training_faces(path, options.ignore))
 
 
 def load_test(options, faces):
@@ -80,13 +78,13 @@ def load_test(options, faces):
         kinds = {usage: usages == usage for usage in sorted(set(test.usages) - {None})}
     is_copy = None
     if not isinstance(faces, Missing):
-        training = {image.tobytes() for image in faces[1]}
+        training = {image.tobytes() for image in faces.images}
         is_copy = np.array([image.tobytes() in training for image in test.images])
     return Test(options.labels or path, test.images, test.labels, kinds, is_copy)
 
 
 def choose_shown(which, answers):
-    """The faces that the page may show, or None.
+    """The LabelledFaces that the page may show, or None.
 
     Args:
         which: "drawn", "own" or "none".
@@ -104,23 +102,22 @@ def choose_shown(which, answers):
             f"--faces own: expected the faces that a network held out, found "
             f"none ({answers.reason}); leave --faces out or give --train"
         )
-    return Shown("the faces that it held out", answers.images, answers.labels)
+    return LabelledFaces("the faces that it held out", answers.images, answers.labels)
 
 
 def draw_shown():
     """Drawn faces, the same every time."""
-    return Shown("drawn faces", *draw_faces.draw_faces(DRAWN_FACES, seed=0))
+    return LabelledFaces("drawn faces", *draw_faces.draw_faces(DRAWN_FACES, seed=0))
 
 
 def choose_active(faces, shown):
     """Faces on which filters are found to be active: training faces, else drawn ones.
 
     Args:
-        faces: path, images and labels of the training faces, or a Missing.
-        shown: faces that the page may show, or None.
+        faces: to train on, or a Missing.
+        shown: LabelledFaces that the page may show, or None.
     """
     if isinstance(faces, Missing):
         return shown or draw_shown()
-    path, images, labels = faces
     rows = slice(filters.ACTIVITY_FACES)
-    return Shown(path, images[rows], labels[rows])
+    return LabelledFaces(faces.origin, faces.images[rows], faces.labels[rows])

@@ -127,20 +127,20 @@ def plot_responses(run, shown, path):
 
 
 def analyze_faces(faces):
-    """The principal components of training faces: path, images and labels.
+    """The principal components of LabelledFaces to train on.
 
     Returns:
         The `fer.principal_components.Components`.
         Dict of the count of faces, rows (share of the variance and the components that
         explain it) and the emotions' share of the first two components.
     """
-    path, images, labels = faces
+    origin, images, labels = faces
     found = pca.analyze(images.reshape(len(images), -1), labels)
     rows = [
         {
             "share": take("fer/component_figures.py", "EXPLAINED_SHARES", share),
             "count": take(
-                path,
+                origin,
                 f"components that explain {share}",
                 pca.count_components(found.explained, share),
             ),
@@ -148,12 +148,12 @@ def analyze_faces(faces):
         for share in component_figures.EXPLAINED_SHARES
     ]
     emotions = [
-        take(path, f"share of emotion in component {number}", share)
+        take(origin, f"share of emotion in component {number}", share)
         for number, share in enumerate(found.emotion_share, start=1)
     ]
     return found, {
-        "count": take(path, "faces", len(images)),
-        "pixels": take(path, "pixels of a face", images[0].size),
+        "count": take(origin, "faces", len(images)),
+        "pixels": take(origin, "pixels of a face", images[0].size),
         "rows": rows,
         "emotions": emotions,
     }
@@ -188,7 +188,7 @@ def describe_filters(run, activity, shown, pictures):
 
     Args:
         run: of the network.
-        activity: the `report.faces.Shown` on which active filters are found.
+        activity: the LabelledFaces on which active filters are found.
         shown: faces that may be shown, or None.
         pictures: to draw with.
     """

@@ -9,6 +9,7 @@ from fer import figures
 from report import answers as asked
 from report import operations
 from report.drawing import draw_network
+from report.faces import LabelledFaces
 from report.measure import derive, take
 from report.page import Missing
 
@@ -20,7 +21,7 @@ def choose_main(runs):
     return next((run for run in runs if run.is_convolutional), runs[0])
 
 
-def choose_shown(runs):
+def choose_kinds(runs):
     """The first convolutional and the first dense network among the runs."""
     kinds = {}
     for run in runs:
@@ -123,7 +124,7 @@ def find_count(run):
 
 def describe_test(run, test):
     """The accuracies of a run on test faces, with and without copies."""
-    answers = asked.ask(run, (test.path, test.images, test.labels))
+    answers = asked.ask(run, LabelledFaces(test.path, test.images, test.labels))
     described = []
     for name, rows in test.kinds.items():
         kind = {"name": name, **asked.describe_accuracy(answers, name, rows)}
@@ -137,34 +138,34 @@ def describe_test(run, test):
 
 def compare_kinds(runs, ask, pictures):
     """The convolutional against the dense network."""
-    shown = choose_shown(runs)
-    if len(shown) < 2:
-        present = shown[0]
+    kinds = choose_kinds(runs)
+    if len(kinds) < 2:
+        present = kinds[0]
         other = "train_dnn.py" if present.is_convolutional else "train_cnn.py"
         option = f" --match {present.path}" if present.is_convolutional else ""
         kind = "dense" if present.is_convolutional else "convolutional"
         return Missing(
             f"No {kind} network is among the checkpoints.", f"python {other}{option}"
         )
-    cnn, dnn = shown
-    networks = [operations.describe_network(run)["totals"] for run in shown]
+    cnn, dnn = kinds
+    networks = [operations.describe_network(run)["totals"] for run in kinds]
     ratios = {
         key: networks[0][key]
         and networks[1][key]
         and derive("ratio", networks[0][key], networks[1][key])
         for key in ("parameters", "multiply_adds")
     }
-    found = [ask(run) for run in shown]
+    found = [ask(run) for run in kinds]
     difference, paired = None, False
     if not any(isinstance(one, Missing) for one in found):
         difference = asked.compare_accuracy(*found)
         paired = found[0].identity == found[1].identity
-    elif all(run.find("val_accuracy") and find_count(run) for run in shown):
-        pairs = [(run.find("val_accuracy"), find_count(run)) for run in shown]
+    elif all(run.find("val_accuracy") and find_count(run) for run in kinds):
+        pairs = [(run.find("val_accuracy"), find_count(run)) for run in kinds]
         difference = asked.compare_recorded(cnn.name, dnn.name, *pairs)
     curves = None
     if cnn.history is not None and dnn.history is not None:
-        histories = [(run.name, run.history) for run in shown]
+        histories = [(run.name, run.history) for run in kinds]
         curves = pictures.draw(figures.plot_histories, histories)
     return {
         "cnn": cnn,
@@ -177,10 +178,10 @@ def compare_kinds(runs, ask, pictures):
     }
 
 
-def describe_shown(runs, ask, describe):
+def describe_kinds(runs, ask, describe):
     """What `describe` says of each network shown and its answers, or what it lacks."""
     described = []
-    for run in choose_shown(runs):
+    for run in choose_kinds(runs):
         found = ask(run)
         if isinstance(found, Missing):
             described.append({"name": run.name, "missing": found})
@@ -199,7 +200,7 @@ def describe_confusions(runs, ask, pictures):
         picture = pictures.draw(figures.plot_confusions, matrix, title)
         return {**emotions, "picture": picture}
 
-    return describe_shown(runs, ask, describe)
+    return describe_kinds(runs, ask, describe)
 
 
 def describe_calibrations(runs, ask, pictures):
@@ -212,4 +213,4 @@ def describe_calibrations(runs, ask, pictures):
         )
         return {**calibration, "picture": picture}
 
-    return describe_shown(runs, ask, describe)
+    return describe_kinds(runs, ask, describe)
