@@ -17,7 +17,7 @@ from pathlib import Path
 
 import numpy as np
 
-from fer import checkpoints, command, evaluation, figures, measures, paths
+from fer import checkpoints, command, evaluation, figures, measures, paths, prediction
 
 
 def build_parser():
@@ -53,7 +53,7 @@ def main(arguments=None):
     models = [checkpoints.load_checkpoint(member) for member in members]
     images, labels = faces.images[faces.rows], faces.labels[faces.rows]
 
-    probabilities = [checkpoints.predict(model, images) for model in models]
+    probabilities = [prediction.predict(model, images) for model in models]
     predictions = {Path(members[0]).stem: probabilities[0]}
     if len(models) > 1:
         predictions[f"average of {len(models)} models"] = np.mean(probabilities, axis=0)

@@ -30,6 +30,7 @@ from fer import (
     figures,
     gradients,
     paths,
+    prediction,
     saliency,
     sheets,
 )
@@ -113,7 +114,7 @@ def choose_layout(model, faces, options):
     layout = saliency.choose_faces(
         faces.rows,
         faces.labels[faces.rows],
-        checkpoints.predict(model, faces.images[faces.rows]),
+        prediction.predict(model, faces.images[faces.rows]),
         options.emotion or data.EMOTIONS,
         FACES_PER_NAMED_EMOTION if options.emotion else 1,
     )

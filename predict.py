@@ -65,13 +65,13 @@ def build_parser():
 def predict(paths, images, tta):
     """The average answer of some checkpoints: probabilities, float32 (n, 7)."""
     # Importing Keras takes seconds, in which a mistake in the faces is already said.
-    from fer import checkpoints
+    from fer import checkpoints, prediction
 
     models = [checkpoints.load_checkpoint(path) for path in paths]
     names = ", ".join(map(str, paths))
     print(f"predicting {len(images):,} faces with {names}", flush=True)
-    advance = Progress("views of --tta", checkpoints.NUM_VIEWS * len(images)).advance
-    return checkpoints.predict_all(models, images, tta, advance).mean(axis=0)
+    advance = Progress("views of --tta", prediction.NUM_VIEWS * len(images)).advance
+    return prediction.predict_all(models, images, tta, advance).mean(axis=0)
 
 
 def print_counts(predictions):

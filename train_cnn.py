@@ -10,7 +10,7 @@ recipes.
 """
 
 # Before Keras, which it has start in silence.
-from fer import checkpoints, command, data, distillation, fine_tuning, flags
+from fer import command, data, distillation, fine_tuning, flags, prediction
 from fer.augmentation import AUGMENTATIONS, AugmentedFaces, FaceGenerator
 from fer.fast_layers import quicken
 from fer.recipes import build_normalization, build_optimizer, weigh_classes
@@ -101,7 +101,7 @@ def train(build, recipe, options, fit=None):
 def fit_epochs(model, batches, faces, run):
     """Run the epochs that are left, each followed by the validation faces."""
     recipe, validation, class_weight = run.recipe, None, None
-    batch_size = checkpoints.PREDICTION_BATCH_SIZE
+    batch_size = prediction.BATCH_SIZE
     if len(faces.validation_labels):
         *validation, batch_size = run.devices.share_validation(
             faces.validation_images, faces.validation_targets, batch_size

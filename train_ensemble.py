@@ -39,6 +39,7 @@ from fer import (
     jobs,
     measures,
     paths,
+    prediction,
     sources,
 )
 from networks import DEFAULT_NETWORK, NETWORKS
@@ -149,7 +150,7 @@ def compare(models, faces, options):
     labels = faces.validation_labels
     probabilities = np.array(
         [
-            checkpoints.predict(
+            prediction.predict(
                 checkpoints.load_checkpoint(path), faces.validation_images
             )
             for path in models
@@ -177,9 +178,9 @@ def cross_validate(models, faces, options):
     answers = ensembles.predict_held_out(models, faces.images, faces.labels)
     for path in models:
         fold = checkpoints.load_record(path)["validation_rows"]
-        accuracy = checkpoints.compute_accuracy(answers[fold], faces.labels[fold])
+        accuracy = prediction.compute_accuracy(answers[fold], faces.labels[fold])
         print(f"{path}: {accuracy:.4f} of the {len(fold):,} faces of its fold")
-    accuracy = checkpoints.compute_accuracy(answers, faces.labels)
+    accuracy = prediction.compute_accuracy(answers, faces.labels)
     error = measures.compute_standard_error(accuracy, len(answers))
     print(f"cross-validated accuracy {accuracy:.4f}, standard error {error:.4f}")
     path = paths.run_file(options.name, "_answers.npz")

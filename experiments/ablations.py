@@ -33,6 +33,7 @@ from fer import (
     jobs,
     measures,
     paths,
+    prediction,
     sources,
     tables,
 )
@@ -130,7 +131,7 @@ def measure_run(record, history, faces):
         faces: the Split of all runs.
     """
     model = checkpoints.load_checkpoint(paths.run_file(record["name"], ".keras"))
-    probabilities = checkpoints.predict(model, faces.validation_images)
+    probabilities = prediction.predict(model, faces.validation_images)
     confusion = measures.compute_confusion(faces.validation_labels, probabilities)
     last = history.iloc[-1]
     return {

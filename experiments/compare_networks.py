@@ -22,7 +22,7 @@ from typing import NamedTuple
 import numpy as np
 from scipy import optimize
 
-from fer import checkpoints, command, data, measures, sources, tables
+from fer import checkpoints, command, data, measures, prediction, sources, tables
 from fer.progress import Progress
 
 KNOWN_FACES = 1500
@@ -133,9 +133,9 @@ def score_all(networks, images, labels, rows, known):
     paths = list(dict.fromkeys(path for members in networks for path in members))
     models = [checkpoints.load_checkpoint(path) for path in paths]
     asked = np.concatenate([rows, known])
-    plain = checkpoints.predict_all(models, images[rows])
-    advance = Progress("views", checkpoints.NUM_VIEWS * len(asked)).advance
-    tta = checkpoints.predict_all(models, images[asked], tta=True, advance=advance)
+    plain = prediction.predict_all(models, images[rows])
+    advance = Progress("views", prediction.NUM_VIEWS * len(asked)).advance
+    tta = prediction.predict_all(models, images[asked], tta=True, advance=advance)
     scores = []
     for members in networks:
         chosen = [paths.index(path) for path in members]

@@ -11,9 +11,9 @@ from pathlib import Path
 
 import numpy as np
 
-from fer import checkpoints, command, evaluation, sources
+from fer import checkpoints, command, evaluation, prediction, sources
 
-# Which of fer.checkpoints.VIEWS are averaged, by what they change, each also mirrored.
+# Which of fer.prediction.VIEWS are averaged, by what they change, each also mirrored.
 SELECTIONS = {
     "and mirrored": (),
     "and shifted": ("tx", "ty"),
@@ -40,18 +40,16 @@ def compute_accuracies(model, images, labels):
         images: uint8 (n, 48, 48, 1), none of which it was trained on.
         labels: int (n,).
     """
-    views = checkpoints.make_views(images)
-    probabilities = np.array([checkpoints.predict(model, view) for view in views])
+    views = prediction.make_views(images)
+    probabilities = np.array([prediction.predict(model, view) for view in views])
     # Every view is followed by its mirror image.
-    pairs = probabilities.reshape(len(checkpoints.VIEWS), 2, *probabilities.shape[1:])
+    pairs = probabilities.reshape(len(prediction.VIEWS), 2, *probabilities.shape[1:])
     chosen = {"as it is": probabilities[:1]}
     for name, changes in SELECTIONS.items():
-        kept = [
-            not view or bool(set(changes) & set(view)) for view in checkpoints.VIEWS
-        ]
+        kept = [not view or bool(set(changes) & set(view)) for view in prediction.VIEWS]
         chosen[name] = np.concatenate(pairs[kept])
     return {
-        name: checkpoints.compute_accuracy(of_views.mean(axis=0), labels)
+        name: prediction.compute_accuracy(of_views.mean(axis=0), labels)
         for name, of_views in chosen.items()
     }
 

@@ -87,14 +87,14 @@ def measure_epoch(train):
 
 def measure_prediction(train):
     """Predict faces that were read."""
-    from fer import checkpoints
+    from fer import prediction
     from networks import NETWORKS
 
     images, _ = data.load_training_faces(train)
     model = NETWORKS[NETWORK].build_cnn()
-    checkpoints.predict(model, images[:1000])
+    prediction.predict(model, images[:1000])
     start = read_clocks()
-    checkpoints.predict(model, images)
+    prediction.predict(model, images)
     return read_clocks() - start
 
 

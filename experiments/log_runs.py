@@ -21,7 +21,7 @@ from pathlib import Path
 import matplotlib.pyplot as plt
 import pandas as pd
 
-from fer import checkpoints, command, evaluation, figures, paths, sources
+from fer import checkpoints, command, evaluation, figures, paths, prediction, sources
 from fer.files import replacing
 
 LOG = Path(__file__).resolve().parent / "log.csv"
@@ -100,8 +100,8 @@ def measure_run(path, faces, options):
     if not options.without_tta:
         model = checkpoints.load_checkpoint(path)
         images, labels = faces.images[faces.rows], faces.labels[faces.rows]
-        probabilities = checkpoints.predict(model, images, tta=True)
-        accuracy = round(checkpoints.compute_accuracy(probabilities, labels), 4)
+        probabilities = prediction.predict(model, images, tta=True)
+        accuracy = round(prediction.compute_accuracy(probabilities, labels), 4)
     return {
         "date": datetime.date.fromtimestamp(path.stat().st_mtime).isoformat(),
         "commit": format_commit(record),

@@ -16,7 +16,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from fer import checkpoints, command, evaluation, measures, sources, tables
+from fer import checkpoints, command, evaluation, measures, prediction, sources, tables
 from fer.alignment import (
     CENTRE,
     PLACES,
@@ -146,7 +146,7 @@ def compare(model, faces, labels):
     """Rows of accuracy, difference to the first of `faces` and its standard error."""
     rows, direct = [], None
     for way, images in faces.items():
-        is_right = checkpoints.predict(model, images).argmax(axis=1) == labels
+        is_right = prediction.predict(model, images).argmax(axis=1) == labels
         direct = is_right if direct is None else direct
         gain, error = measures.compute_paired_difference(is_right, direct)
         rows.append([way, f"{is_right.mean():.3f}", f"{gain:+.3f}", f"{error:.3f}"])

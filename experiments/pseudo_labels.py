@@ -10,7 +10,7 @@ import math
 import keras
 import numpy as np
 
-from fer import checkpoints, data
+from fer import data, prediction
 from fer.augmentation import AUGMENTATIONS, FaceGenerator
 from fer.command import InputError
 from fer.recipes import Recipe
@@ -97,7 +97,7 @@ def fit(model, batches, faces, run):
             scores = model.evaluate(
                 faces.validation_images,
                 faces.validation_targets,
-                batch_size=checkpoints.PREDICTION_BATCH_SIZE,
+                batch_size=prediction.BATCH_SIZE,
                 verbose=0,
                 callbacks=around[-1:],
                 return_dict=True,
@@ -162,7 +162,7 @@ class Learner:
     def make_self_training(self, steps, recipe):
         """Label every face as the network is now; batches with the sure as well."""
         pseudo_labels, sure = make_pseudo_labels(
-            checkpoints.predict(self.model, self.faces.images[self.unlabelled]),
+            prediction.predict(self.model, self.faces.images[self.unlabelled]),
             recipe.threshold,
         )
         self.note(self.unlabelled, pseudo_labels, sure)

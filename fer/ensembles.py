@@ -8,7 +8,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.ticker import MaxNLocator
 
-from fer import checkpoints, figures
+from fer import checkpoints, figures, prediction
 from fer.command import InputError
 from fer.files import replacing
 
@@ -30,7 +30,7 @@ def compute_growth(probabilities, labels):
     return [
         np.array(
             [
-                checkpoints.compute_accuracy(np.mean(chosen, axis=0), labels)
+                prediction.compute_accuracy(np.mean(chosen, axis=0), labels)
                 for chosen in itertools.combinations(probabilities, k)
             ]
         )
@@ -108,7 +108,7 @@ def predict_held_out(paths, images, labels):
     for path, model, rows in networks:
         count = f"{len(rows):,} faces that it did not see"
         print(f"asking    {path} about {count}", flush=True)
-        [answers] = checkpoints.predict_all([model], images[rows], tta=True)
+        [answers] = prediction.predict_all([model], images[rows], tta=True)
         add(rows, answers)
     return np.divide(sums, counts, out=np.full_like(sums, np.nan), where=counts > 0)
 

@@ -5,7 +5,7 @@ import dataclasses
 import keras
 import numpy as np
 
-from fer import checkpoints
+from fer import checkpoints, prediction
 from fer.command import InputError
 
 
@@ -30,7 +30,7 @@ def load_start(options):
     options.normalization = settings.get("normalization")
 
     def build(normalization=None):
-        return checkpoints.copy_model(trained, keras.config.dtype_policy().name)
+        return prediction.copy_model(trained, keras.config.dtype_policy().name)
 
     return build
 

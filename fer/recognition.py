@@ -87,17 +87,17 @@ class Recognizer:
 
     Args:
         models: paths of checkpoints, whose answers are averaged.
-        tta: as for fer.checkpoints.predict.
+        tta: as for fer.prediction.predict.
         whole: as for `load_cutter`.
     """
 
     def __init__(self, models, tta=False, whole=False):
         # Before Keras, which takes seconds to start.
         self.cut = load_cutter(whole)
-        from fer import checkpoints
+        from fer import checkpoints, prediction
 
         self.models = [checkpoints.load_checkpoint(path) for path in models]
-        self.predict = functools.partial(checkpoints.predict, tta=tta)
+        self.predict = functools.partial(prediction.predict, tta=tta)
 
     def recognize(self, picture):
         """Recognize the faces of a picture, uint8 (height, width, 3), RGB.

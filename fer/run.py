@@ -16,7 +16,7 @@ from pathlib import Path
 import keras
 import pandas as pd
 
-from fer import checkpoints, figures, paths, twins
+from fer import checkpoints, figures, paths, prediction, twins
 from fer.callbacks import Progress, StateKeeper, StopOnNaN, StopOnSignal
 from fer.command import InputError
 from fer.files import locked, remove_leftovers, replacing
@@ -269,8 +269,8 @@ def write_run(model, record, history, faces):
         checkpoints.save(model, temporary)
         if has_validation:
             reloaded = checkpoints.load_checkpoint(temporary)
-            probabilities = checkpoints.predict(reloaded, faces.validation_images)
-            record["val_accuracy"] = checkpoints.compute_accuracy(
+            probabilities = prediction.predict(reloaded, faces.validation_images)
+            record["val_accuracy"] = prediction.compute_accuracy(
                 probabilities, faces.validation_labels
             )
     with replacing(run_file(name, ".csv")) as temporary:

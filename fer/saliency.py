@@ -8,7 +8,7 @@ from typing import NamedTuple
 import keras
 import numpy as np
 
-from fer import checkpoints, data, gradients
+from fer import data, gradients, prediction
 from fer.command import InputError
 
 # Noisy copies of a face, and their deviation as a share of the face's range.
@@ -43,7 +43,7 @@ def explain(model, images, layer=None, **settings):
         layer: whose maps Grad-CAM weighs, or None for no Grad-CAM.
         settings: samples, noise, seed and advance of `compute_saliency`.
     """
-    probabilities = checkpoints.predict(model, images)
+    probabilities = prediction.predict(model, images)
     classes = probabilities.argmax(axis=1)
     saliency = compute_saliency(model, images, classes, **settings)
     grad_cam = None
@@ -148,7 +148,7 @@ def compute_score(model, images, classes, saliency, seed=0):
     for name, ranking in (("most salient", saliency), ("random", noise)):
         kept = find_most_salient(ranking, KEPT_SHARE)
         scores[name] = [
-            checkpoints.predict(model, mask_faces(images, mask))[
+            prediction.predict(model, mask_faces(images, mask))[
                 np.arange(len(images)), classes
             ]
             for mask in (kept, ~kept)

@@ -7,7 +7,7 @@ import dataclasses
 
 import numpy as np
 
-from fer import checkpoints, data, held_out, measures
+from fer import checkpoints, data, held_out, measures, prediction
 from fer.command import InputError
 from fer.data import EMOTIONS
 from report.faces import LabelledFaces
@@ -85,7 +85,7 @@ def ask(run, faces):
         data.compute_fingerprint(images, labels),
         images,
         labels,
-        checkpoints.predict(run.model, images),
+        prediction.predict(run.model, images),
     )
 
 

@@ -8,11 +8,11 @@ import numpy as np
 
 import plot_pca
 from fer import (
-    checkpoints,
     component_figures,
     filters,
     gradients,
     measures,
+    prediction,
     saliency,
     sheets,
 )
@@ -29,7 +29,7 @@ def plot_saliency_maps(run, shown, path):
     layout = saliency.choose_faces(
         np.arange(len(shown.images)),
         shown.labels,
-        checkpoints.predict(run.model, shown.images),
+        prediction.predict(run.model, shown.images),
         EMOTIONS,
         count=1,
     )

@@ -18,7 +18,7 @@ from conftest import ROOT
 from keras import layers
 from tiny_network import build_tiny
 
-from fer import checkpoint_safety, checkpoints
+from fer import checkpoint_safety, checkpoints, prediction
 from fer.command import InputError
 from networks import NETWORKS
 
@@ -470,14 +470,14 @@ def test_older_versions_of_keras_load_what_is_shipped(tmp_path, version):
         check=True,
     )
     for path, answers in zip(paths, np.load(tmp_path / "answers.npy"), strict=True):
-        ours = checkpoints.predict(checkpoints.load_checkpoint(path), faces)
+        ours = prediction.predict(checkpoints.load_checkpoint(path), faces)
         np.testing.assert_allclose(answers, ours, atol=1e-6)
 
 
 def test_views_are_the_face_and_small_changes_of_it_each_with_its_mirror():
     images = np.zeros((2, 48, 48, 1), "uint8")
     images[:, 20, 10] = 200
-    views = list(checkpoints.make_views(images))
+    views = list(prediction.make_views(images))
     assert len(views) == 26 and all(view.dtype == "float32" for view in views)
     np.testing.assert_array_equal(views[0], images)
     for view, mirror in zip(views[::2], views[1::2], strict=True):
@@ -492,11 +492,11 @@ def test_views_are_the_face_and_small_changes_of_it_each_with_its_mirror():
 
 @pytest.mark.parametrize("precision", ["float32", "mixed_bfloat16"])
 def test_all_models_answer_about_views_that_are_made_once(precision, monkeypatch):
-    monkeypatch.setattr(checkpoints, "choose_precision", lambda _: (precision, ""))
+    monkeypatch.setattr(prediction, "choose_precision", lambda _: (precision, ""))
     made = []
-    make_views = checkpoints.make_views
+    make_views = prediction.make_views
     monkeypatch.setattr(
-        checkpoints, "make_views", lambda images: made.append(1) or make_views(images)
+        prediction, "make_views", lambda images: made.append(1) or make_views(images)
     )
     models = []
     for seed in range(2):
@@ -504,22 +504,22 @@ def test_all_models_answer_about_views_that_are_made_once(precision, monkeypatch
         models.append(build_tiny())
     images = np.random.default_rng(0).integers(0, 256, (5, 48, 48, 1), np.uint8)
     told = []
-    answers = checkpoints.predict_all(models, images, tta=True, advance=told.append)
+    answers = prediction.predict_all(models, images, tta=True, advance=told.append)
     assert len(made) == 1 and told == [5] * 26
-    expected = [checkpoints.predict(model, images, tta=True) for model in models]
+    expected = [prediction.predict(model, images, tta=True) for model in models]
     same = np.array_equal(answers, expected)
     assert same == (precision == "float32")
     np.testing.assert_allclose(answers, expected, atol=0.01)
     assert answers.dtype == "float32"
     np.testing.assert_array_equal(
-        checkpoints.predict_all(models, images),
-        [checkpoints.predict(model, images) for model in models],
+        prediction.predict_all(models, images),
+        [prediction.predict(model, images) for model in models],
     )
 
 
 def test_a_copy_in_bfloat16_keeps_pixels_and_probabilities_in_float32():
     model = build_tiny()
-    copied = checkpoints.copy_model(model, "mixed_bfloat16")
+    copied = prediction.copy_model(model, "mixed_bfloat16")
     policies = {layer.name: layer.dtype_policy.name for layer in copied.layers}
     assert policies.pop("normalization") == policies.pop("probabilities") == "float32"
     assert policies.pop("pixels") == "float32"

@@ -8,7 +8,7 @@ import pytest
 from conftest import run_script
 
 import train_ensemble
-from fer import checkpoints, data, ensembles
+from fer import checkpoints, data, ensembles, prediction
 from fer.command import InputError
 
 
@@ -162,7 +162,7 @@ def test_every_face_is_answered_by_the_network_that_did_not_see_it(drawn, tmp_pa
     for fold, name in (("1/2", "ensemble_1"), ("2/2", "ensemble_2")):
         rows = data.load_split(drawn / "train.csv", fold).validation_rows
         model = checkpoints.load_checkpoint(tmp_path / f"checkpoints/{name}.keras")
-        [expected] = checkpoints.predict_all([model], faces.images[rows], tta=True)
+        [expected] = prediction.predict_all([model], faces.images[rows], tta=True)
         np.testing.assert_allclose(answers[rows], expected, atol=1e-3)
     right = (answers.argmax(axis=1) == faces.labels).mean()
     [printed] = re.findall(r"cross-validated accuracy ([\d.]+)", process.stdout)

@@ -16,7 +16,7 @@ from experiments import (
     log_runs,
     throughput,
 )
-from fer import checkpoints, data, evaluation
+from fer import checkpoints, data, evaluation, prediction
 from fer.command import InputError
 
 
@@ -65,7 +65,7 @@ def test_views_are_compared(trained, drawn):
     model = checkpoints.load_checkpoint(path)
     accuracies = compare_views.compute_accuracies(model, images[:70], labels[:70])
     for name, tta in (("as it is", False), ("all", True)):
-        predictions = checkpoints.predict(model, images[:70], tta).argmax(axis=1)
+        predictions = prediction.predict(model, images[:70], tta).argmax(axis=1)
         assert accuracies[name] == (predictions == labels[:70]).mean()
     assert len(accuracies) == 6
 

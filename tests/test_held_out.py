@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from draw_faces import draw_faces
-from fer import checkpoints, data, evaluation, held_out
+from fer import checkpoints, data, evaluation, held_out, prediction
 from fer.command import InputError
 
 IMAGES, LABELS = draw_faces(140, 3)
@@ -207,7 +207,7 @@ def records(train, tmp_path, monkeypatch):
     monkeypatch.setattr(checkpoints, "load_record", records.get)
     monkeypatch.setattr(checkpoints, "load_checkpoint", lambda path: path)
     monkeypatch.setattr(
-        checkpoints, "predict", lambda _, images: np.full((len(images), 7), 1 / 7)
+        prediction, "predict", lambda _, images: np.full((len(images), 7), 1 / 7)
     )
     return records, data.load_split(train, others)
 

