@@ -5,8 +5,8 @@
 
 Each argument is a checkpoint, or several joined by "+", whose answers are averaged. All
 are asked about the faces that all of them held out, once in float32 and once with the
-views of `predict.py --tta`, and each is compared with the first. As all see the same
-faces, a difference is far less noisy than the accuracies it is made of.
+views of `predict.py --tta`, and each is compared with those before it. As all see the
+same faces, a difference is far less noisy than the accuracies it is made of.
 
 - The cross-entropy is that with the views, after temperature scaling (Guo et al. 2017):
   every probability to the power that is best on these faces, and the sum 1.
@@ -164,17 +164,17 @@ def describe(one):
     ]
 
 
-def describe_difference(one, first):
-    """The cells of a row: how a Score differs from the first, ± standard error."""
+def describe_difference(one, other):
+    """The cells of a row: how a Score differs from another, ± standard error."""
 
     def pair(values, others, factor, digits):
         gain, error = measures.compute_paired_difference(values, others)
         return f"{factor * gain:+.{digits}f} ± {factor * error:.{digits}f}"
 
     return [
-        pair(one.is_right, first.is_right, 100, 1),
-        pair(one.is_right_tta, first.is_right_tta, 100, 1),
-        pair(one.losses, first.losses, 1, 4),
+        pair(one.is_right, other.is_right, 100, 1),
+        pair(one.is_right_tta, other.is_right_tta, 100, 1),
+        pair(one.losses, other.losses, 1, 4),
     ]
 
 
@@ -195,10 +195,11 @@ def main():
     lines = [[name, *describe(one)] for name, one in zip(names, scores, strict=True)]
     print("", *tables.format_table(header, lines), sep="\n")
     if len(scores) > 1:
-        header = [f"against {names[0]}", "one look, points", "--tta, points", header[3]]
+        header = ["", "against", "one look, points", "--tta, points", header[3]]
         lines = [
-            [name, *describe_difference(one, scores[0])]
-            for name, one in zip(names[1:], scores[1:], strict=True)
+            [names[i], names[j], *describe_difference(scores[i], scores[j])]
+            for i in range(len(scores))
+            for j in range(i)
         ]
         print("", *tables.format_table(header, lines), sep="\n")
 

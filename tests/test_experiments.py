@@ -121,7 +121,9 @@ def test_a_network_is_compared_with_an_average(trained, drawn):
         cwd=trained,
     )
     assert "42 faces that all held out, 20 known ones" in process.stdout
-    assert re.search(r"\| small_run \+ small_run \| +\+0.0 ± 0.0", process.stdout)
+    assert re.search(
+        r"\| small_run \+ small_run \| small_run \| +\+0.0 ± 0.0", process.stdout
+    )
 
 
 @pytest.mark.parametrize("precision", ["float32", "mixed_bfloat16"])
