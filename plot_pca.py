@@ -42,11 +42,10 @@ def build_parser():
     return parser
 
 
-def load_faces_to_rebuild(path=None):
+def load_faces_to_rebuild(path):
     """A few faces, uint8 (n, 2304), from a test file, or drawn: one per emotion."""
     if path is None:
-        images, labels = draw_faces.draw_faces(NUM_RECONSTRUCTED, seed=0)
-        images = images[labels.argsort()]
+        images = draw_faces.draw_emotions()
     else:
         images = data.load_test_faces(path).images[:NUM_RECONSTRUCTED]
     return images.reshape(len(images), -1)

@@ -16,6 +16,7 @@ same faces, a difference is far less noisy than the accuracies it is made of.
 Two minutes a network on two AVX512_BF16 cores.
 """
 
+import argparse
 from pathlib import Path
 from typing import NamedTuple
 
@@ -76,7 +77,11 @@ def build_parser():
 
 def read_members(text):
     """An argparse type: the paths of the checkpoints of one network or average."""
-    return (text,) if Path(text).exists() else tuple(text.split("+"))
+    members = (text,) if Path(text).exists() else tuple(text.split("+"))
+    for path in members:
+        if not Path(path).is_file():
+            raise argparse.ArgumentTypeError(f"expected a checkpoint, found {path!r}")
+    return members
 
 
 def choose_known(held_out, count, number):
@@ -121,17 +126,17 @@ def score(plain, tta, known, labels, known_labels):
     )
 
 
-def score_all(networks, images, labels, rows, known):
+def score_all(networks, models, images, labels, rows, known):
     """The Score of every network.
 
     Args:
-        networks: tuples of paths, the answers of each of which are averaged.
+        networks: tuples of keys of `models`, whose answers are averaged.
+        models: dict of loaded checkpoints.
         images, labels: as fer.data.load_training_faces returns them.
         rows: int (n,), the faces that all of them held out.
         known: int (m,), faces that all of them were trained on.
     """
-    paths = list(dict.fromkeys(path for members in networks for path in members))
-    models = [checkpoints.load_checkpoint(path) for path in paths]
+    paths, models = list(models), list(models.values())
     asked = np.concatenate([rows, known])
     plain = prediction.predict_all(models, images[rows])
     advance = Progress("views", prediction.NUM_VIEWS * len(asked)).advance
@@ -180,17 +185,19 @@ def describe_difference(one, other):
 
 def main():
     options = build_parser().parse_args()
+    paths = list(dict.fromkeys(sum(options.networks, ())))
+    models = {path: checkpoints.load_checkpoint(path) for path in paths}
     images, labels = data.load_training_faces(options.train, options.ignore)
-    paths = [path for members in options.networks for path in members]
     rows = checkpoints.require_held_out_rows(paths, images, labels)
-    held_out = [
-        checkpoints.require_held_out_rows([path], images, labels) for path in paths
-    ]
+    held_out = [checkpoints.load_record(path)["validation_rows"] for path in paths]
     known = choose_known(held_out, len(images), options.known)
     print(f"{len(rows):,} faces that all held out, {len(known):,} known ones")
-    scores = score_all(options.networks, images, labels, rows, known)
+    scores = score_all(options.networks, models, images, labels, rows, known)
 
-    names = [" + ".join(Path(path).stem for path in one) for one in options.networks]
+    stems = {path: Path(path).stem for path in paths}
+    if len(set(stems.values())) < len(paths):
+        stems = {path: path for path in paths}
+    names = [" + ".join(stems[path] for path in one) for one in options.networks]
     header = ["", "one look", "--tta", "cross-entropy", "calibration", "known", "net"]
     lines = [[name, *describe(one)] for name, one in zip(names, scores, strict=True)]
     print("", *tables.format_table(header, lines), sep="\n")

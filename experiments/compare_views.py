@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from fer import checkpoints, command, evaluation, prediction, sources
+from fer import checkpoints, command, evaluation, prediction, sources, tables
 
 # Which of fer.prediction.VIEWS are averaged, by what they change, each also mirrored.
 SELECTIONS = {
@@ -57,14 +57,14 @@ def compute_accuracies(model, images, labels):
 def main():
     options = build_parser().parse_args()
     faces = evaluation.load_held_out(options, options.models)
-    print(f"| checkpoint | as it is | {' | '.join(SELECTIONS)} |")
-    print("|---" + "|--:" * (1 + len(SELECTIONS)) + "|")
+    lines = []
     for path, found in zip(options.models, faces, strict=True):
         model = checkpoints.load_checkpoint(path)
         images, labels = found.images[found.rows], found.labels[found.rows]
         accuracies = compute_accuracies(model, images, labels)
-        texts = [f"{accuracy:.4f}" for accuracy in accuracies.values()]
-        print(f"| {path.stem} | {' | '.join(texts)} |", flush=True)
+        lines.append([path.stem, *(f"{share:.4f}" for share in accuracies.values())])
+    header = ["checkpoint", "as it is", *SELECTIONS]
+    print("", *tables.format_table(header, lines), sep="\n")
 
 
 if __name__ == "__main__":

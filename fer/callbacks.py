@@ -177,6 +177,7 @@ class StopOnNaN(keras.callbacks.Callback):
 class StopOnSignal(keras.callbacks.Callback):
     """Ctrl-C and SIGTERM stop the run after the running batch, with 130 and 143.
 
+    Its `note` is to handle them, see `fer.processes.handling_signals`.
     A signal that arrives while the state is written waits for the write to end.
     """
 

@@ -219,7 +219,8 @@ class Columns:
         one here, and leaving those rows out would not mend the others. From 0 to 7 it
         can also be that of here and one class more, which --ignore 7 says.
         """
-        numbers = "1 to 7" if 0 not in self.labels else "0 to 7"
+        zeros_ignored = self.classes.ignored[self.classes.ignored_keys.get(0)]
+        numbers = "0 to 7" if 0 in self.labels or zeros_ignored else "1 to 7"
         if numbers == "0 to 7" and "7" in self.classes.ignored_keys:
             return
         if len(set(self.labels)) >= 6 and self.sevens > len(self.labels) / 100:

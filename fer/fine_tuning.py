@@ -64,7 +64,7 @@ def keep_held_out(faces, path):
     if reason is not None:
         print(
             f"validate  on {len(faces.validation_rows):,} faces drawn anew: {reason}; "
-            "those that it was trained on flatter this run"
+            "any that it was trained on flatter this run"
         )
         return faces
     print(f"validate  on the {len(rows):,} faces that {path} held out")

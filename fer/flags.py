@@ -215,10 +215,8 @@ def parse_run(parser, arguments=None):
         parser: of `build_parser`.
         arguments: list of texts, or None for those of the command line.
     """
-    # By None it is told from a network that was asked for.
-    network = parser.get_default("network")
-    parser.set_defaults(network=None)
-    options = parser.parse_args(arguments)
+    # By None the default is told from a network that was asked for.
+    options = parser.parse_args(arguments, argparse.Namespace(network=None))
     if options.resume:
         keep_threads(run_file(options.name, ".state"))
     if options.twin is not None and options.validation != 0:
@@ -227,7 +225,7 @@ def parse_run(parser, arguments=None):
             "faces out is measured itself; add that or leave --twin out"
         )
     if options.start_from is None:
-        options.network = options.network or network
+        options.network = options.network or parser.get_default("network")
         return options
     # The last one is a flag of train_dnn.py alone.
     for flag in ("network", "normalization", "match"):

@@ -50,10 +50,15 @@ def read_folder(path, classes, unique=False):
     classes.check(path)
     if folders:
         faces = [file for file in faces if labels.get(file.parts[0]) is not None]
-        if not faces:
+        if not faces and classes.ignored:
             raise InputError(
                 f"{path}: expected faces in folders that --ignore does not leave out, "
                 "found none; ignore fewer"
+            )
+        if not faces:
+            raise InputError(
+                f"{path}: expected faces in the folders of the emotions, found none "
+                "there; move them into these"
             )
     ids, faces = name_faces(path, faces, unique)
     return Faces(

@@ -51,8 +51,8 @@ def handling_signals(handler):
     try:
         yield
     finally:
-        for number, handler in previous.items():
-            signal.signal(number, handler)
+        for number, former in previous.items():
+            signal.signal(number, former)
 
 
 class Task:

@@ -17,7 +17,7 @@ class Test(NamedTuple):
     """Test faces with known labels.
 
     Attributes:
-        path: of the labels.
+        path: of the labels, or of the faces that bring them.
         images, labels: uint8 (n, 48, 48, 1) and int (n,) in 0..6.
         kinds: dict from a name to bool (n,): all, and parts of the file.
         is_copy: bool (n,), which stand among the training faces, or None.

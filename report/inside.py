@@ -6,7 +6,7 @@ shown, since those of FER2013 are not ours to publish.
 
 import numpy as np
 
-import plot_pca
+import draw_faces
 from fer import (
     component_figures,
     filters,
@@ -161,7 +161,8 @@ def analyze_faces(faces):
 
 def plot_components(found, path):
     """Draw principal components, and drawn faces rebuilt from them."""
-    faces = plot_pca.load_faces_to_rebuild()
+    faces = draw_faces.draw_emotions()
+    faces = faces.reshape(len(faces), -1)
     rebuilt = pca.rebuild(faces, found, component_figures.NUM_COMPONENTS)
     component_figures.plot_components(found, rebuilt, path)
 

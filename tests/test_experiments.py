@@ -107,6 +107,43 @@ def test_known_faces_are_none_that_were_held_out():
     assert len(compare_networks.choose_known(held_out, 100, 1500)) == 40
 
 
+def test_the_answers_of_several_networks_are_averaged(monkeypatch):
+    """One is right about faces 0 to 2, the other, surer, about 3; the rest is known."""
+    labels = np.array([0, 1, 2, 3, 4, 6])
+    one, other = np.full((2, 6, 7), 0.1)
+    one[range(3), labels[:3]] = 0.4
+    one[3:, 6] = 0.4
+    other[3, 3] = 0.9
+    other[[0, 1, 2, 4, 5], 6] = 0.2
+    plain = {"one": one, "other": other}
+    images = np.arange(6)
+
+    def predict_all(models, images, tta=False, advance=None):
+        # With views the first network knows nothing.
+        return np.array(
+            [
+                np.full((len(images), 7), 0.1) if tta and model == "one" else answers
+                for model in models
+                for answers in [plain[model][images]]
+            ]
+        )
+
+    monkeypatch.setattr(prediction, "predict_all", predict_all)
+    scores = compare_networks.score_all(
+        [("one",), ("other",), ("one", "other")],
+        {"one": "one", "other": "other"},
+        images,
+        labels,
+        np.arange(4),
+        np.array([4, 5]),
+    )
+    right = [one.is_right.tolist() for one in scores]
+    assert right == [[1, 1, 1, 0], [0, 0, 0, 1], [1, 1, 1, 1]]
+    right = [one.is_right_tta.tolist() for one in scores]
+    assert right == [[1, 0, 0, 0], [0, 0, 0, 1], [0, 0, 0, 1]]
+    assert [one.known for one in scores] == [0, 0.5, 0.5]
+
+
 @pytest.mark.slow
 def test_a_network_is_compared_with_an_average(trained, drawn):
     path = trained / "checkpoints/small_run.keras"

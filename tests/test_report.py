@@ -1,5 +1,6 @@
 """The page of results: every number against its file, and words that follow them."""
 
+import argparse
 import csv
 import functools
 import html.parser
@@ -24,6 +25,7 @@ import write_report
 from fer import checkpoints, command, complexity, data, prediction, saliency
 from networks.blocks import emotion_output, face_input
 from report import measure, results, table
+from report.faces import LabelledFaces, load_test
 from report.page import Missing
 
 # Where digits are no measures: names, commands, literature, formulas, messages.
@@ -638,6 +640,18 @@ def test_other_bad_input_is_refused(lone, made, tmp_path):
         write_report.main(["--faces", "none", str(lone)])
 
 
+def test_test_faces_may_bring_their_labels(drawn, tmp_path):
+    images, labels = data.load_training_faces(drawn / "train.csv")
+    usages = np.array(["PublicTest", "PrivateTest"])[np.arange(len(labels)) % 2]
+    rows = pd.read_csv(drawn / "train.csv").assign(Usage=usages)
+    rows.to_csv(tmp_path / "test.csv", index_label="id")
+    options = argparse.Namespace(test=tmp_path / "test.csv", labels=None, ignore=())
+    test = load_test(options, LabelledFaces("some", images[:9], labels[:9]))
+    assert test.path == options.test and test.labels.tolist() == labels.tolist()
+    assert list(test.kinds) == ["PrivateTest", "PublicTest"]
+    assert test.is_copy[:9].all()
+
+
 def test_differences_below_the_noise_are_called_that():
     def compare(size, error, degrees=math.inf):
         taken = [
@@ -673,7 +687,7 @@ def test_means_are_compared_by_their_spread(tmp_path):
 def test_confusions_agree_with_sklearn(made):
     run = write_report.load_runs([made / "checkpoints/cnn.keras"])[0]
     images, labels = data.load_training_faces(made / "data/train.csv")
-    answers = write_report.ask_validation(run, ("faces", images, labels))
+    answers = write_report.ask_validation(run, LabelledFaces("faces", images, labels))
     counts = results.asked.describe_emotions(answers)["counts"]
     given = answers.probabilities.argmax(axis=1)
     expected = metrics.confusion_matrix(labels[::10], given, labels=range(7))

@@ -422,12 +422,18 @@ def test_an_ignored_7_does_not_hide_another_order(tmp_path):
     path = put(tmp_path, write_csv("label,feature", [1, 2, 3, 4, 5, 6, 7], TEXTS[:7]))
     with pytest.raises(InputError, match="found them from 1 to 7, another order"):
         data.load_training_faces(path, ["7"])
+    path = put(tmp_path, write_csv("label,feature", range(8), TEXTS))
+    _, labels = data.load_training_faces(path, ["angry", "7"])
+    assert labels.tolist() == [1, 2, 3, 4, 5, 6]
 
 
 def test_folders_of_which_nothing_is_left_are_refused(tmp_path):
     put_pictures(tmp_path, ["happy/a.png"])
     with pytest.raises(InputError, match="found none; ignore fewer"):
         data.load_training_faces(tmp_path, ["happy"])
+    (tmp_path / "happy/a.png").rename(tmp_path / "a.png")
+    with pytest.raises(InputError, match="found none there; move them"):
+        data.load_training_faces(tmp_path)
 
 
 def test_three_emotions_are_trained_with_a_word_about_the_others(tmp_path, capsys):
