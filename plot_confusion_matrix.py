@@ -57,14 +57,15 @@ def main(arguments=None):
     predictions = {Path(members[0]).stem: probabilities[0]}
     if len(models) > 1:
         predictions[f"average of {len(models)} models"] = np.mean(probabilities, axis=0)
+    confusions = {}
     for name, given in predictions.items():
-        counts = measures.compute_confusion(labels, given)
+        counts = confusions[name] = measures.compute_confusion(labels, given)
         calibration = measures.compute_calibration(given, labels)
         print(f"{name}, {len(labels):,} faces")
         print(measures.describe_scores(labels, given))
         print(*measures.describe_confusions(counts), sep="\n")
         print(f"expected calibration error {calibration.error:.3f}\n")
-    confusions = measures.title_confusions(predictions, labels)
+    confusions = measures.title_confusions(confusions)
     figures.plot_confusions(confusions, f"{len(labels):,} {faces.kind}", path)
     print(f"wrote {path}")
     if options.calibration:

@@ -193,7 +193,11 @@ def cross_validate(models, faces, options):
 def draw_confusions(answers, labels, title, options):
     """Draw the confusion matrix of each named array of probabilities."""
     path = paths.PLOTS / f"{options.name}_confusion_matrix.png"
-    figures.plot_confusions(measures.title_confusions(answers, labels), title, path)
+    confusions = {
+        name: measures.compute_confusion(labels, given)
+        for name, given in answers.items()
+    }
+    figures.plot_confusions(measures.title_confusions(confusions), title, path)
     print(f"wrote {path}")
 
 
