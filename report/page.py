@@ -6,6 +6,7 @@ its source are not.
 
 import base64
 import html
+import re
 import tempfile
 from pathlib import Path
 from typing import NamedTuple
@@ -40,6 +41,9 @@ QUALITY = 88
 SUPERSCRIPTS = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 # Shares whose standard error is smaller are given to a hundredth of a percent.
 FINE = 0.001
+# Of commits and files, which tell networks apart by their first digits.
+DIGEST = re.compile("[0-9a-f]{40}|[0-9a-f]{64}")
+DIGEST_DIGITS = 10
 SPACE = "\N{NO-BREAK SPACE}"
 
 
@@ -102,12 +106,13 @@ def formatter(render):
 
 
 def format_plainly(value):
-    """A setting: a number, a word, a list, yes or no."""
+    """A setting: a number, a word, the first digits of a digest, a list, yes or no."""
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, list):
-        return ", ".join(map(str, value)) or "none"
-    return f"{value:g}" if isinstance(value, float) else str(value)
+        return ", ".join(map(format_plainly, value)) or "none"
+    text = f"{value:g}" if isinstance(value, float) else str(value)
+    return text[:DIGEST_DIGITS] if DIGEST.fullmatch(text) else text
 
 
 def format_power(value):

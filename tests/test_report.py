@@ -110,7 +110,7 @@ def write_run(folder, name, model, faces, **record):
     checkpoints.save(model, path)
     content = {
         "command": f"train.py --name {name}",
-        "commit": "0123abc",
+        "commit": "0123456789abcdef0123456789abcdef01234567",
         "changed": False,
         "threads": 2,
         "train": str(faces),
@@ -404,7 +404,8 @@ def test_every_measure_agrees_with_its_source(made, page):
             assert attributes["value"] == str(found)
             assert text == ("yes" if found else "no")
         elif isinstance(found, str):
-            assert attributes["value"] == found == text
+            assert attributes["value"] == found
+            assert text == (found[:10] if keys[0].endswith(": commit") else found)
         elif keys[0].endswith(".side"):
             assert text.startswith(f"{found} = ")
         elif "·" in text:
