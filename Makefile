@@ -32,7 +32,7 @@ report: .venv/installed
 		$(if $(wildcard data/public_labels.csv),--labels data/public_labels.csv) \
 		--output docs/report.html
 
-data/drawn/train.csv: draw_faces.py .venv/installed
+data/drawn/train.csv: draw_faces.py fer/drawn_faces.py .venv/installed
 	$(BIN)/python draw_faces.py
 
 test: .venv/installed-test

@@ -25,6 +25,7 @@ def build_parser():
     parser.add_argument(
         "models",
         nargs="*",
+        type=Path,
         metavar="MODEL",
         help="checkpoints; several are averaged, the first is drawn beside them "
         f"{paths.DEFAULT_MODELS_HELP}",
@@ -46,30 +47,31 @@ def build_parser():
 
 def main(arguments=None):
     options = build_parser().parse_args(arguments)
-    members = options.models or [paths.find_default_model()]
-    path = figures.choose_path(options.output, members[0], "confusion_matrix")
-    calibration_path = figures.choose_path(None, members[0], "calibration")
-    faces, members = evaluation.load(options, members)
-    models = [checkpoints.load_checkpoint(member) for member in members]
+    named = paths.choose_models(options.models)
+    path = figures.choose_path(options.output, named[0], "confusion_matrix")
+    calibration_path = figures.choose_path(None, named[0], "calibration")
+    faces, measured = evaluation.load(options, named)
+    models = [checkpoints.load_checkpoint(checkpoint) for checkpoint in measured]
     images, labels = faces.images[faces.rows], faces.labels[faces.rows]
 
     probabilities = [prediction.predict(model, images) for model in models]
-    predictions = {Path(members[0]).stem: probabilities[0]}
+    predictions = {Path(measured[0]).stem: probabilities[0]}
     if len(models) > 1:
         predictions[f"average of {len(models)} models"] = np.mean(probabilities, axis=0)
-    confusions = {}
+    confusions, calibrations = {}, {}
     for name, given in predictions.items():
-        counts = confusions[name] = measures.compute_confusion(labels, given)
-        calibration = measures.compute_calibration(given, labels)
+        confusions[name] = measures.compute_confusion(given, labels)
+        calibrations[name] = measures.compute_calibration(given, labels)
         print(f"{name}, {len(labels):,} faces")
-        print(measures.describe_scores(labels, given))
-        print(*measures.describe_confusions(counts), sep="\n")
-        print(f"expected calibration error {calibration.error:.3f}\n")
+        print(measures.describe_scores(given, labels))
+        print(*measures.describe_confusions(confusions[name]), sep="\n")
+        print(f"expected calibration error {calibrations[name].error:.3f}\n")
     confusions = measures.title_confusions(confusions)
     figures.plot_confusions(confusions, f"{len(labels):,} {faces.kind}", path)
     print(f"wrote {path}")
     if options.calibration:
-        # Of the last one, which is the average where there are several.
+        # The last one is the average where there are several.
+        name, calibration = list(calibrations.items())[-1]
         title = f"{name}: {len(labels):,} {faces.kind}"
         figures.plot_calibration(calibration, title, calibration_path)
         print(f"wrote {calibration_path}")

@@ -27,6 +27,7 @@ from fer import (
     sheets,
     sources,
 )
+from fer.faces import EMOTIONS
 from fer.progress import Progress
 
 read_count = command.number(
@@ -127,21 +128,21 @@ def load_face(options):
 
 def main(arguments=None):
     options = build_parser().parse_args(arguments)
-    member = options.model or paths.find_default_model()
+    checkpoint = options.model or paths.find_default_model()
     kind = "filters" if options.face is None else "responses"
-    path = figures.choose_path(options.output, member, kind)
+    path = figures.choose_path(options.output, checkpoint, kind)
     gradients.check_backend()
-    model = checkpoints.load_checkpoint(member)
+    model = checkpoints.load_checkpoint(checkpoint)
     convolutions = gradients.find_convolutions(model)
     drawn = convolutions[-1:] if options.face is None else convolutions
     layers = options.layer or drawn
     if not layers:
         raise command.InputError(
-            f"{member}: expected a model with convolutions, found none; choose a "
+            f"{checkpoint}: expected a model with convolutions, found none; choose a "
             "layer, such as --layer logits"
         )
     parts = [gradients.build_part(model, layer) for layer in layers]
-    name = Path(member).stem
+    name = Path(checkpoint).stem
     if options.face is None:
         title = (
             f"{name}: what excites it most, after {options.steps} steps of "
@@ -153,7 +154,7 @@ def main(arguments=None):
         count = options.count or filters.RESPONSES_PER_LAYER
         count = None if count == "all" else count
         maps = [filters.compute_responses(part, face, count) for part in parts]
-        caption = f"face {options.face}, {data.EMOTIONS[label]}"
+        caption = f"face {options.face}, {EMOTIONS[label]}"
         title = f"{name}: its responses to one face"
         sheets.plot_responses(face, caption, maps, title, path)
     print(f"wrote {path}")

@@ -17,8 +17,7 @@ which tell bright from dark faces and the face from its background: (e) shows no
 clusters.
 """
 
-import draw_faces
-from fer import command, component_figures, data, figures, paths, sources
+from fer import command, component_figures, data, drawn_faces, figures, paths, sources
 from fer import principal_components as pca
 
 NUM_RECONSTRUCTED = 7
@@ -45,7 +44,7 @@ def build_parser():
 def load_faces_to_rebuild(path):
     """A few faces, uint8 (n, 2304), from a test file, or drawn: one per emotion."""
     if path is None:
-        images = draw_faces.draw_emotions()
+        images = drawn_faces.draw_emotions()
     else:
         images = data.load_test_faces(path).images[:NUM_RECONSTRUCTED]
     return images.reshape(len(images), -1)

@@ -25,7 +25,6 @@ import numpy as np
 from fer import (
     checkpoints,
     command,
-    data,
     evaluation,
     figures,
     gradients,
@@ -34,6 +33,7 @@ from fer import (
     saliency,
     sheets,
 )
+from fer.faces import EMOTIONS
 from fer.progress import Progress
 
 # Right and wrong faces of each emotion that is asked for by name.
@@ -58,7 +58,7 @@ def build_parser():
     which.add_argument(
         "--emotion",
         nargs="+",
-        choices=data.EMOTIONS,
+        choices=EMOTIONS,
         metavar="NAME",
         help=f"{FACES_PER_NAMED_EMOTION} right and as many wrong faces of each of "
         "these emotions (default: one of every emotion)",
@@ -115,7 +115,7 @@ def choose_layout(model, faces, options):
         faces.rows,
         faces.labels[faces.rows],
         prediction.predict(model, faces.images[faces.rows]),
-        options.emotion or data.EMOTIONS,
+        options.emotion or EMOTIONS,
         FACES_PER_NAMED_EMOTION if options.emotion else 1,
     )
     if (layout < 0).all():
@@ -146,11 +146,11 @@ def score(model, images, explanation, seed):
 
 def main(arguments=None):
     options = build_parser().parse_args(arguments)
-    member = options.model or paths.find_default_model()
-    path = figures.choose_path(options.output, member, "saliency")
+    checkpoint = options.model or paths.find_default_model()
+    path = figures.choose_path(options.output, checkpoint, "saliency")
     gradients.check_backend()
-    faces, [member] = evaluation.load(options, [member])
-    model = checkpoints.load_checkpoint(member)
+    faces, [checkpoint] = evaluation.load(options, [checkpoint])
+    model = checkpoints.load_checkpoint(checkpoint)
     layer = saliency.find_grad_cam_layer(model, options.grad_cam)
     if layer is None:
         print("no Grad-CAM: the model has no convolution whose maps it could weigh")
@@ -170,9 +170,8 @@ def main(arguments=None):
     rows = layout[layout >= 0]
     images, labels = faces.images[rows], faces.labels[rows]
     explanation = explain(images, layer)
-    layout[layout >= 0] = np.arange(len(rows))
-    title = f"{Path(member).stem}: what speaks for the predicted emotion"
-    sheets.plot_faces(images, labels, explanation, layout, title, path)
+    title = f"{Path(checkpoint).stem}: what speaks for the predicted emotion"
+    sheets.plot_faces(images, labels, explanation, layout >= 0, title, path)
     print(f"wrote {path}")
 
     if options.score:

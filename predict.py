@@ -6,16 +6,17 @@ every face: as it is, shifted, turned and zoomed a little, and all that mirrored
 three minutes with --tta. Labelled faces are scored, for each Usage where there is one.
 
     python predict.py                       # checkpoints/cnn.keras, else a shipped one
-    python predict.py pretrained/*.keras --tta --labels public_labels.csv
+    python predict.py pretrained/*.keras --tta --labels data/public_labels.csv
 """
 
+import sys
 from pathlib import Path
 
 import numpy as np
 
 from fer import command, data, sources
-from fer.command import InputError
-from fer.files import write_table
+from fer.faces import EMOTIONS, compute_fingerprint
+from fer.files import check_outputs, write_table
 from fer.paths import DEFAULT_MODELS_HELP, TEST_FACES, choose_models
 from fer.progress import Progress
 
@@ -76,33 +77,35 @@ def predict(paths, images, tta):
 
 def print_counts(predictions):
     """Say how many faces got which emotion."""
-    counts = np.bincount(predictions, minlength=len(data.EMOTIONS))
-    for emotion, count in zip(data.EMOTIONS, counts, strict=True):
+    counts = np.bincount(predictions, minlength=len(EMOTIONS))
+    for emotion, count in zip(EMOTIONS, counts, strict=True):
         print(f"{emotion:8} {count:6,} {count / len(predictions):6.1%}")
 
 
-def print_accuracy(predictions, labels, usages):
+def print_accuracy(predictions, faces, paths):
     """Say how many of the known labels were met, for each part of the file."""
-    known = labels >= 0
-    parts = {"known labels": known}
-    if usages is not None:
-        named = sorted(set(usages) - {None})
-        parts = {usage: known & (np.array(usages) == usage) for usage in named}
-    for part, rows in parts.items():
+    from fer.checkpoints import load_record
+
+    fingerprint = compute_fingerprint(faces.images, faces.labels)
+    for path in paths:
+        settings = (load_record(path) or {}).get("settings", {})
+        if settings.get("faces") == fingerprint:
+            print(
+                f"warning: {path} was trained on these faces; what it knows of others, "
+                "plot_confusion_matrix.py says",
+                file=sys.stderr,
+            )
+    for part, rows in faces.list_labelled().items():
         if rows.any():
-            accuracy = (predictions[rows] == labels[rows]).mean()
+            accuracy = (predictions[rows] == faces.labels[rows]).mean()
             print(f"accuracy {accuracy:.5f} on {rows.sum():,} faces ({part})")
 
 
 def main():
     options = build_parser().parse_args()
-    submission = Path(options.output).resolve()
-    if options.probabilities and Path(options.probabilities).resolve() == submission:
-        raise InputError(
-            f"--probabilities {options.probabilities}: expected another file than "
-            "--output, found the same; name two"
-        )
     paths = choose_models(options.models)
+    outputs = {"--output": options.output, "--probabilities": options.probabilities}
+    check_outputs(outputs, [*paths, options.test, options.labels])
     faces = data.load_test_faces(options.test, options.ignore, options.labels)
     probabilities = predict(paths, faces.images, options.tta)
     predictions = probabilities.argmax(axis=1)
@@ -115,11 +118,11 @@ def main():
             [identity, *(f"{share:.6f}" for share in face)]
             for identity, face in zip(faces.ids, probabilities, strict=True)
         )
-        write_table(options.probabilities, ["id", *data.EMOTIONS], rows)
+        write_table(options.probabilities, ["id", *EMOTIONS], rows)
         print(f"wrote {options.probabilities}")
     print_counts(predictions)
     if faces.labels is not None:
-        print_accuracy(predictions, faces.labels, faces.usages)
+        print_accuracy(predictions, faces, paths)
     print(f"wrote {options.output}")
 
 

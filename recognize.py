@@ -63,12 +63,12 @@ def recognize_picture(recognizer, source, copy, rows):
 
 def recognize_film(recognizer, source, copy, every, rows):
     """Draw the emotions of a film over time; adds the rows of the table."""
-    from fer import films
+    from fer import figures, films
 
     seconds, probabilities = films.recognize(recognizer, source, every, rows)
     moments, means = films.compute_means(seconds, probabilities)
     if len(moments):
-        films.plot_moments(moments, means, every, source.name, f"{copy}.png")
+        figures.plot_moments(moments, means, every, source.name, f"{copy}.png")
     print(f"{source}: {face_table.describe_faces(probabilities)}", flush=True)
 
 
@@ -87,11 +87,13 @@ def recognize_all(options, sources):
         else:
             recognize_picture(recognizer, source, copy, rows)
 
+    failures = None
     try:
         failures = photos.visit(sources, recognize)
     finally:
-        # Also what was found until Ctrl-C or a full disk.
-        files.write_table(options.output / photos.TABLE, face_table.COLUMNS, rows)
+        # Also what was found until Ctrl-C or a full disk, unless that is nothing.
+        if rows or failures is not None:
+            files.write_table(options.output / photos.TABLE, face_table.COLUMNS, rows)
     print(f"in all: {face_table.describe_rows(rows)}")
     print(f"wrote {options.output / photos.TABLE}")
     return failures

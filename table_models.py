@@ -17,9 +17,8 @@ import numpy as np
 import pandas as pd
 
 from fer import checkpoints, command, complexity, tables
-from fer.data import IMAGE_SIZE
-from fer.files import replacing
-from fer.provenance import measure_size
+from fer.faces import IMAGE_SIZE
+from fer.files import check_outputs, replacing
 from networks import NETWORKS, dense
 
 # Enough to keep two cores busy; the widest network then takes 300 MB of activations.
@@ -86,18 +85,12 @@ def describe_model(label, model, checkpoint_bytes, rows):
     return {
         "model": label,
         "layer": "total",
-        "weighted_layers": dense.count_weighted_layers(model),
-        **measure_size(model),
-        "multiplications": add_up(row["multiplications"] for row in rows),
-        "additions": add_up(row["additions"] for row in rows),
+        "weighted_layers": complexity.count_weighted_layers(model),
+        **complexity.measure_size(model),
+        "multiplications": complexity.add_known(row["multiplications"] for row in rows),
+        "additions": complexity.add_known(row["additions"] for row in rows),
         "checkpoint_bytes": checkpoint_bytes,
     }
-
-
-def add_up(numbers):
-    """The sum, or None where one of the numbers is not known."""
-    numbers = list(numbers)
-    return None if None in numbers else sum(numbers)
 
 
 def measure_speed(model):
@@ -153,6 +146,7 @@ def build_parser():
 
 def main():
     options = build_parser().parse_args()
+    check_outputs({"--output": options.output}, options.models)
 
     totals, layer_tables = [], []
     for name in options.models:

@@ -26,6 +26,8 @@ at a time on two AVX512_BF16 cores, and reach 65.3 % of the validation faces, 63
 by one.
 """
 
+import shlex
+
 import numpy as np
 
 import train_cnn
@@ -42,6 +44,7 @@ from fer import (
     prediction,
     sources,
 )
+from fer.answers import predict_held_out, write_answers
 from networks import DEFAULT_NETWORK, NETWORKS
 
 MEMBERS = 5
@@ -160,7 +163,7 @@ def compare(models, faces, options):
     print("", *ensembles.describe_growth(growth), sep="\n")
     title = f"{options.name}: {len(labels):,} validation faces"
     path = paths.PLOTS / f"{options.name}_members.png"
-    ensembles.plot_growth(growth, title, path)
+    figures.plot_growth(growth, title, path)
     print(f"wrote {path}")
     draw_confusions(
         {
@@ -175,16 +178,16 @@ def compare(models, faces, options):
 
 def cross_validate(models, faces, options):
     """Print the accuracy on faces that were not seen; keep the answers about them."""
-    answers = ensembles.predict_held_out(models, faces.images, faces.labels)
+    answers = predict_held_out(models, faces.images, faces.labels)
     for path in models:
         fold = checkpoints.load_record(path)["validation_rows"]
-        accuracy = prediction.compute_accuracy(answers[fold], faces.labels[fold])
+        accuracy = measures.compute_accuracy(answers[fold], faces.labels[fold])
         print(f"{path}: {accuracy:.4f} of the {len(fold):,} faces of its fold")
-    accuracy = prediction.compute_accuracy(answers, faces.labels)
+    accuracy = measures.compute_accuracy(answers, faces.labels)
     error = measures.compute_standard_error(accuracy, len(answers))
     print(f"cross-validated accuracy {accuracy:.4f}, standard error {error:.4f}")
     path = paths.run_file(options.name, "_answers.npz")
-    ensembles.write_answers(path, answers, faces.images, faces.labels)
+    write_answers(path, answers, faces.images, faces.labels)
     print(f"wrote {path}")
     title = f"{options.name}: {len(answers):,} faces by networks that did not see them"
     draw_confusions({"cross-validated": answers}, faces.labels, title, options)
@@ -194,7 +197,7 @@ def draw_confusions(answers, labels, title, options):
     """Draw the confusion matrix of each named array of probabilities."""
     path = paths.PLOTS / f"{options.name}_confusion_matrix.png"
     confusions = {
-        name: measures.compute_confusion(labels, given)
+        name: measures.compute_confusion(given, labels)
         for name, given in answers.items()
     }
     figures.plot_confusions(measures.title_confusions(confusions), title, path)
@@ -217,7 +220,7 @@ def main():
         cross_validate(models, faces, options)
     else:
         compare(models, faces, options)
-    print(f"next:\npython predict.py {' '.join(map(str, models))}")
+    print("next:", shlex.join(["python", "predict.py", *map(str, models)]), sep="\n")
 
 
 if __name__ == "__main__":

@@ -37,8 +37,9 @@ from fer import (
     sources,
     tables,
 )
+from fer.faces import EMOTIONS
 
-DISGUST = data.EMOTIONS.index("disgust")
+DISGUST = EMOTIONS.index("disgust")
 MEASURES = {
     "val_accuracy": "best epoch",
     "best_epoch": "which",
@@ -132,7 +133,7 @@ def measure_run(record, history, faces):
     """
     model = checkpoints.load_checkpoint(paths.run_file(record["name"], ".keras"))
     probabilities = prediction.predict(model, faces.validation_images)
-    confusion = measures.compute_confusion(faces.validation_labels, probabilities)
+    confusion = measures.compute_confusion(probabilities, faces.validation_labels)
     last = history.iloc[-1]
     return {
         "val_accuracy": record["val_accuracy"],
@@ -196,12 +197,12 @@ def plot_curves(experiments, histories, title, path):
 
 def main():
     options = build_parser().parse_args()
-    faces = data.load_split(options.train, 0.1, options.ignore)
+    faces = data.load_split(options.train, ignore=options.ignore)
     experiments = MAIN | (INGREDIENTS if options.ingredients else {})
     measurements, histories = grid.run_cells(
         list_cells(experiments),
         range(options.seeds),
-        lambda cell, seed: plan_run(cell, seed, options),
+        plan_run,
         lambda record, history: measure_run(record, history, faces),
         options,
         faces,

@@ -122,7 +122,7 @@ def score(plain, tta, known, labels, known_labels):
         tta.argmax(axis=1) == labels,
         compute_losses(tta, labels),
         measures.compute_calibration(plain, labels).error,
-        prediction.compute_accuracy(known, known_labels),
+        measures.compute_accuracy(known, known_labels),
     )
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from fer import checkpoints, command, evaluation, prediction, sources, tables
+from fer import checkpoints, command, evaluation, measures, prediction, sources, tables
 
 # Which of fer.prediction.VIEWS are averaged, by what they change, each also mirrored.
 SELECTIONS = {
@@ -49,7 +49,7 @@ def compute_accuracies(model, images, labels):
         kept = [not view or bool(set(changes) & set(view)) for view in prediction.VIEWS]
         chosen[name] = np.concatenate(pairs[kept])
     return {
-        name: prediction.compute_accuracy(of_views.mean(axis=0), labels)
+        name: measures.compute_accuracy(of_views.mean(axis=0), labels)
         for name, of_views in chosen.items()
     }
 

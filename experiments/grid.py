@@ -68,7 +68,7 @@ def run_cells(cells, seeds, plan, measure, options, faces):
     Args:
         cells: list of named tuples.
         seeds: sequence of integers.
-        plan: function from a cell and a seed to the `fer.jobs.Job`.
+        plan: function from a cell, a seed and the options to the `fer.jobs.Job`.
         measure: function from a record and a history, a data frame with a row per
             epoch, to a dict of numbers.
         options: those of `jobs.add_jobs_flags`.
@@ -80,7 +80,8 @@ def run_cells(cells, seeds, plan, measure, options, faces):
     """
     # Seed by seed, so that an unfinished experiment has every cell before the spread.
     todo = [(cell, seed) for seed in seeds for cell in cells]
-    records = jobs.run_all([plan(cell, seed) for cell, seed in todo], options, faces)
+    plans = [plan(cell, seed, options) for cell, seed in todo]
+    records = jobs.run_all(plans, options, faces)
     measurements = []
     histories = {cell: [] for cell in cells}
     for (cell, seed), record in zip(todo, records, strict=True):

@@ -18,7 +18,9 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from fer import command, data, ensembles, sources
+from fer import command, data, sources
+from fer.answers import predict_held_out
+from fer.faces import EMOTIONS
 from fer.files import replacing
 from fer.tables import format_table
 
@@ -77,8 +79,8 @@ def find_issues(answers, labels):
     return pd.DataFrame(
         {
             "row": rows[found],
-            "label": np.array(data.EMOTIONS)[given[found]],
-            "answer": np.array(data.EMOTIONS)[known[found].argmax(axis=1)],
+            "label": np.array(EMOTIONS)[given[found]],
+            "answer": np.array(EMOTIONS)[known[found].argmax(axis=1)],
             "probability": known[found].max(axis=1).round(3),
         }
     )
@@ -91,7 +93,7 @@ def count_issues(issues, labels):
         issues: of `find_issues`.
         labels: int (n,) of the faces that were asked about.
     """
-    for number, emotion in enumerate(data.EMOTIONS):
+    for number, emotion in enumerate(EMOTIONS):
         asked, listed = (labels == number).sum(), issues[issues["label"] == emotion]
         answers = listed["answer"].value_counts().head(2)
         yield (
@@ -108,7 +110,7 @@ def main(arguments=None):
     # Before the networks are asked, which takes minutes.
     load_cleanlab()
     images, labels = data.load_training_faces(options.train, options.ignore)
-    answers = ensembles.predict_held_out(options.models, images, labels)
+    answers = predict_held_out(options.models, images, labels)
     issues = find_issues(answers, labels)
     asked = labels[~np.isnan(answers[:, 0])]
     header = ("label", "faces", "contradicted", "share", "most often by")

@@ -21,7 +21,16 @@ from pathlib import Path
 import matplotlib.pyplot as plt
 import pandas as pd
 
-from fer import checkpoints, command, evaluation, figures, paths, prediction, sources
+from fer import (
+    checkpoints,
+    command,
+    evaluation,
+    figures,
+    measures,
+    paths,
+    prediction,
+    sources,
+)
 from fer.files import replacing
 
 LOG = Path(__file__).resolve().parent / "log.csv"
@@ -101,7 +110,7 @@ def measure_run(path, faces, options):
         model = checkpoints.load_checkpoint(path)
         images, labels = faces.images[faces.rows], faces.labels[faces.rows]
         probabilities = prediction.predict(model, images, tta=True)
-        accuracy = round(prediction.compute_accuracy(probabilities, labels), 4)
+        accuracy = round(measures.compute_accuracy(probabilities, labels), 4)
     return {
         "date": datetime.date.fromtimestamp(path.stat().st_mtime).isoformat(),
         "commit": format_commit(record),

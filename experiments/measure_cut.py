@@ -22,6 +22,7 @@ from fer.alignment import (
     PLACES,
     build_frame,
     compute_frame,
+    convert_for_opencv,
     fit_places,
     straighten,
 )
@@ -59,12 +60,9 @@ def draw_picture(face, rng):
     reach = min(0.65 * side, HEIGHT / 2)
     centre = rng.uniform(reach, [WIDTH - reach, HEIGHT - reach])
     frame = build_frame(centre, side, np.deg2rad(angle))
-    matrix = frame.copy()
-    # OpenCV measures from the centre of the first pixel.
-    matrix[:, 2] += matrix[:, :2].sum(axis=1) / 2 - 0.5
     picture = cv2.warpAffine(
         face,
-        matrix,
+        convert_for_opencv(frame),
         (WIDTH, HEIGHT),
         flags=cv2.INTER_CUBIC,
         borderMode=cv2.BORDER_REPLICATE,

@@ -17,6 +17,7 @@ import numpy as np
 
 from fer import command, data, figures, sources
 from fer.detection import SCORE, load_detector
+from fer.faces import IMAGE_SIZE
 from fer.paths import PLOTS
 
 NAMES = ("eye", "eye", "tip of the nose", "corner of the mouth", "corner of the mouth")
@@ -77,7 +78,7 @@ def plot_points(mean_face, points, path):
     """
     low, middle, high = np.percentile(points, [25, 50, 75], axis=0)
     figure, panel = plt.subplots(figsize=(4.5, 4.5), layout="constrained")
-    size = data.IMAGE_SIZE
+    size = IMAGE_SIZE
     panel.imshow(mean_face, cmap="gray", extent=(0, size, size, 0))
     panel.errorbar(
         *middle.T,
@@ -116,8 +117,8 @@ def main():
     for name, (x, y) in zip(NAMES, np.median(points, axis=0), strict=True):
         print(f"{name:20} {x:5.1f} {y:5.1f}")
     eyes = np.hypot(*(points[:, 1] - points[:, 0]).T)
-    print(f"the frame is {data.IMAGE_SIZE / np.median(sides):.3f} boxes wide")
-    print(f"and {data.IMAGE_SIZE / np.median(eyes):.2f} distances of the eyes")
+    print(f"the frame is {IMAGE_SIZE / np.median(sides):.3f} boxes wide")
+    print(f"and {IMAGE_SIZE / np.median(eyes):.2f} distances of the eyes")
     plot_points(images[rows].mean(axis=0)[..., 0], points, path)
     print(f"wrote {path}")
 

@@ -29,7 +29,7 @@ LABELLED_PART = 0.5
 LABELLED, WEAKLY, STRONGLY = range(3)
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class SemiSupervisedRecipe(Recipe):
     """The recipe of a network and what is done with the faces without a label.
 
@@ -40,10 +40,10 @@ class SemiSupervisedRecipe(Recipe):
         warmup_epochs: epochs without pseudo-labels.
     """
 
-    method: str = METHODS[0]
-    labelled: float = 1.0
-    threshold: float = 0.95
-    warmup_epochs: int = 0
+    method: str
+    labelled: float
+    threshold: float
+    warmup_epochs: int
 
 
 def choose_labelled(faces, share, seed):

@@ -301,11 +301,11 @@ def main():
         train(*read_run(cells[0], options.seed, options), fit)
         return
 
-    faces = data.load_split(options.train, 0.1, options.ignore)
+    faces = data.load_split(options.train, ignore=options.ignore)
     measurements, histories = grid.run_cells(
         cells,
         range(options.seed, options.seed + options.seeds),
-        lambda cell, seed: plan_run(cell, seed, options),
+        plan_run,
         measure_run,
         options,
         faces,

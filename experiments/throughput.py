@@ -56,7 +56,7 @@ def build_parser():
 
 def time_plain(options):
     """Seconds of every epoch of the plain script."""
-    faces = data.load_split(options.train, 0.1, options.ignore)
+    faces = data.load_split(options.train, ignore=options.ignore)
     network = NETWORKS[NETWORK]
     model = network.build_cnn()
     model.compile("adam", "categorical_crossentropy", metrics=["accuracy"])
@@ -139,7 +139,9 @@ def run_ours(network, options):
 def count_operations(network, num_faces):
     """Operations of one epoch."""
     model = NETWORKS[network].build_cnn()
-    return 6 * complexity.count_multiply_adds(model) * num_faces
+    return complexity.count_training_operations(
+        complexity.count_multiply_adds(model), num_faces
+    )
 
 
 def main():
@@ -151,7 +153,7 @@ def main():
     if options.measure == "matrix":
         print(json.dumps(time_matrix()))
         return
-    num_faces = len(data.load_split(options.train, 0.1, options.ignore).train_rows)
+    num_faces = len(data.load_split(options.train, ignore=options.ignore).train_rows)
     rates = {}
     for name, network, measure in (
         ("plain", NETWORK, lambda: run_measurement("plain", options)),

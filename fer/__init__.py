@@ -1,9 +1,34 @@
-"""What every script must agree on: data, training, checkpoints, figures."""
+"""What the scripts share.
 
+faces come in     data, sources, csv_faces, csv_header, folder_faces, archives, faces,
+                  held_out, drawn_faces
+a training        run, recipes, augmentation, callbacks, state, flags, provenance
+and what it uses  distillation, answers, fine_tuning, precision, fast_layers, devices,
+                  hosts
+many trainings    jobs, job_group, job_table, processes, cluster
+checkpoints       checkpoints, checkpoint_safety, twins, evaluation, prediction
+what is measured  measures, ensembles, complexity, saliency, filters, gradients,
+                  principal_components, logs
+what is drawn     figures, component_figures, sheets
+photographs       recognition, detection, alignment, photos, films, pictures, marks,
+                  face_table, page
+every script      command, paths, files, tables, progress, silence
+"""
+
+import importlib.util
 import os
+import sys
 
-from fer import silence
+from fer import command, silence
 
+BACKENDS = ("tensorflow", "jax", "torch")
+
+# Keras would say it with a traceback.
+backend = os.environ.get("KERAS_BACKEND", BACKENDS[0])
+if backend not in BACKENDS or importlib.util.find_spec(backend) is None:
+    advice = "install it" if backend in BACKENDS else f"choose {', '.join(BACKENDS)}"
+    expected = f"expected the package of a backend, found none; {advice}"
+    sys.exit(command.fail(f"KERAS_BACKEND={backend}: {expected}"))
 silence.install()
 # Of a GPU's memory only what is needed: an experiment and its runs share the GPU.
 os.environ.setdefault("TF_FORCE_GPU_ALLOW_GROWTH", "true")

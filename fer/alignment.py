@@ -122,14 +122,21 @@ def straighten(picture, frame):
     # them: nothing of the picture is skipped, so that nothing aliases.
     finer = math.ceil(np.clip(np.hypot(*frame[:, 0]), 1, FINEST))
     matrix = frame / [finer, finer, 1]
-    # OpenCV measures from the centre of the first pixel.
-    matrix[:, 2] += matrix[:, :2].sum(axis=1) / 2 - 0.5
     turned = cv2.warpAffine(
         picture,
-        matrix,
+        convert_for_opencv(matrix),
         (IMAGE_SIZE * finer, IMAGE_SIZE * finer),
         flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP,
         borderMode=cv2.BORDER_REPLICATE,
     )
     sides = (IMAGE_SIZE, IMAGE_SIZE)
     return cv2.resize(turned, sides, interpolation=cv2.INTER_AREA)
+
+
+def convert_for_opencv(matrix):
+    """A map, (2, 3), as OpenCV takes it: measured from the first pixel's centre.
+
+    Here points are measured from its corner.
+    """
+    shift = matrix[:, :2].sum(axis=1) / 2 - 0.5
+    return np.column_stack([matrix[:, :2], matrix[:, 2] + shift])

@@ -65,6 +65,12 @@ def open_table(path):
     archive, member = split_path(path)
     try:
         with contextlib.ExitStack() as stack:
+            if not Path(archive).is_file():
+                # Packed files and headers are read twice, which a pipe cannot do.
+                raise InputError(
+                    f"{archive}: expected a file, found a pipe or a device; save what "
+                    "comes out of it first"
+                )
             file = stack.enter_context(open(archive, "rb"))
             yield unpack(stack, str(archive), file, member)
     except (

@@ -110,7 +110,7 @@ class FaceGenerator(ImageDataGenerator):
 
     def __init__(self, erasing=0.0, mirrored=0.0, **options):
         check_options(options)
-        super().__init__(**options)
+        super().__init__(data_format="channels_last", **options)
         self.erasing = erasing
         self.mirrored = mirrored
 

@@ -68,7 +68,7 @@ class StateKeeper(keras.callbacks.Callback):
         return [v for v in self.model.variables if id(v) not in metrics]
 
     def on_epoch_begin(self, epoch, logs=None):
-        self.faces.epoch = epoch
+        self.batches.epoch = epoch
         # Not earlier: fit itself draws random numbers before its first epoch.
         if self.pending is not None:
             self.restore(*self.pending)
@@ -203,7 +203,7 @@ class StopOnSignal(keras.callbacks.Callback):
     on_train_batch_end = on_test_batch_end = stop_if_noted
 
 
-class Progress(keras.callbacks.Callback):
+class EpochProgress(keras.callbacks.Callback):
     """A bar with the time left for the whole run; a plain line an epoch in a log."""
 
     def __init__(self, keeper):
@@ -214,7 +214,7 @@ class Progress(keras.callbacks.Callback):
 
     def on_train_begin(self, logs=None):
         self.started = time.perf_counter()
-        self.steps = self.keeper.faces.num_batches
+        self.steps = self.keeper.batches.num_batches
         self.first_epoch = len(self.keeper.history)
 
     def on_train_batch_end(self, batch, logs=None):

@@ -11,7 +11,7 @@ import numpy as np
 
 from fer import checkpoint_safety
 from fer.command import InputError
-from fer.data import EMOTIONS, IMAGE_SIZE, compute_fingerprint
+from fer.faces import EMOTIONS, IMAGE_SIZE, compute_fingerprint
 
 # How far the sum of an answer may be from 1: the digits of bfloat16.
 SUM_TOLERANCE = 0.02
@@ -26,23 +26,6 @@ NEW_KEYS = {
     "renorm": False,
     "renorm_clipping": None,
     "renorm_momentum": 0.99,
-}
-# Of pretrained/starts/, which were written again without the keys of `NEW_KEYS`: the
-# digest of before by that of today. The weights are the same to the bit, and the states
-# of runs that they teach hold the former.
-FORMER_DIGESTS = {
-    "e98b2e7747a8a320bc116ddcace85330b1a73ae2cd9be1e35e8ecf6949d6776c": (
-        "458e2a76ceb33bbeb25327f53b9381f84d3d829726f2c2fb4d7e7ee6c4fe49d6"
-    ),
-    "fc4ee5e47b06662d89bd55af54ddd5262cc81ab1be5e31655dd6fb0fb8b8c89d": (
-        "8314f7fb588c8bb609e8277d311845f8ba9b9da06e7b6a206e1124cd9d97f091"
-    ),
-    "6194f9afd293e85192d59f5ae88e64a5cc8c855bc2dc39520436cc03cb82ee43": (
-        "553aa0ba7a368589d85c3a5fd75f73fed85a45571db8b5e6e0c2619fb08341e4"
-    ),
-    "479f09d631edb530c28c4605504b6c6da98881c460eaecec3e8e550dd5ac4a9b": (
-        "622fb67a9fad3278b692cfe88f5ac20e9b1526671f510daf803bfa816aa73bd9"
-    ),
 }
 
 
@@ -216,11 +199,12 @@ def find_held_out_rows(paths, images, labels):
         rows: sorted int array; every row where the records know of no such faces.
         reason: why every row was taken, or None.
     """
-    faces, everyone = compute_fingerprint(images, labels), np.arange(len(images))
+    fingerprint = compute_fingerprint(images, labels)
+    everyone = np.arange(len(images))
     common = everyone
     for path in paths:
         record = load_record(path)
-        reason = explain_no_rows(path, record, faces)
+        reason = explain_no_rows(path, record, fingerprint)
         if reason is not None:
             return everyone, reason
         common = np.intersect1d(common, record["validation_rows"])
@@ -229,17 +213,17 @@ def find_held_out_rows(paths, images, labels):
     return common, None
 
 
-def explain_no_rows(path, record, faces):
+def explain_no_rows(path, record, fingerprint):
     """Why a checkpoint's record knows of none of these faces that it held out, or None.
 
     Args:
         path: of the checkpoint.
         record: its record, or None.
-        faces: their fingerprint.
+        fingerprint: of the faces.
     """
     if record is None:
         return f"{path} has no record"
-    if record.get("settings", {}).get("faces") != faces:
+    if record.get("settings", {}).get("faces") != fingerprint:
         return f"the record of {path} is about other faces"
     if record.get("validation_rows"):
         return None
@@ -261,16 +245,15 @@ def require_held_out_rows(paths, images, labels):
 
 
 def compute_digest(path):
-    """The sha256 of a file, of a shipped one as it was when runs first learnt from it.
+    """The sha256 of a file.
 
     Raises:
         InputError: there is no such file.
     """
     try:
-        digest = hashlib.sha256(Path(path).read_bytes()).hexdigest()
+        return hashlib.sha256(Path(path).read_bytes()).hexdigest()
     except OSError as error:
         raise InputError(
             f"{path}: expected a checkpoint, found {error.strerror}; train one with "
             "train_cnn.py"
         ) from error
-    return FORMER_DIGESTS.get(digest, digest)

@@ -152,11 +152,11 @@ class Array(Group):
             return "stopped"
         if code is None and time.monotonic() - self.last_seen[name] < RESULT_SECONDS:
             return self.states[name]
-        self.codes[name] = self.note_loss(name, handle) if code is None else code
+        self.codes[name] = self.note_lost_job(name, handle) if code is None else code
         run_file(name, ".slurm").unlink(missing_ok=True)
         return self.describe_end(name)
 
-    def note_loss(self, name, handle):
+    def note_lost_job(self, name, handle):
         """Say in the log of a run that its job ended without it; returns a code."""
         with open(run_file(name, ".log"), "a") as file:
             file.write(

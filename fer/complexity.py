@@ -123,3 +123,37 @@ def count_multiply_adds(model):
         elif multiplications is None and layer.weights:
             return None
     return total
+
+
+def measure_size(model):
+    """Total and trainable parameters and multiply-adds a face, by name."""
+    return {
+        "parameters": model.count_params(),
+        "trainable_parameters": sum(
+            math.prod(weight.shape) for weight in model.trainable_weights
+        ),
+        "multiply_adds": count_multiply_adds(model),
+    }
+
+
+def count_weighted_layers(model):
+    """How many convolutional and dense layers a model has."""
+    return sum(type(layer) in WEIGHING for layer in model.layers)
+
+
+def add_known(numbers):
+    """The sum, or None where one of the numbers is not known."""
+    numbers = list(numbers)
+    return None if None in numbers else sum(numbers)
+
+
+def count_training_operations(multiply_adds, num_faces):
+    """Operations of training on so many faces, each counted as often as it is seen.
+
+    A multiply-add is two operations, and the gradients of the inputs and of the weights
+    cost a forward pass each. Teachers and pseudo-labels come on top.
+
+    Args:
+        multiply_adds: of a forward pass for one face; None gives None.
+    """
+    return None if multiply_adds is None else 6 * multiply_adds * num_faces

@@ -3,13 +3,14 @@
 import matplotlib.pyplot as plt
 import numpy as np
 
-from fer import data, figures
+from fer import figures
+from fer.faces import EMOTIONS, IMAGE_SIZE
 from fer.principal_components import count_components
 
 # Numbers of components to rebuild from: each about four times the one before.
 NUM_COMPONENTS = (5, 20, 80, 320, 1280)
 EXPLAINED_SHARES = (0.9, 0.95, 0.99)
-EMOTION_COLORS = plt.get_cmap("Dark2").colors[: len(data.EMOTIONS)]
+EMOTION_COLORS = plt.get_cmap("Dark2").colors[: len(EMOTIONS)]
 
 
 def plot_components(components, rebuilt, path):
@@ -49,7 +50,7 @@ def draw_eigenfaces(figure, components):
 
 def show_face(panel, points, title=""):
     """Show one vector of 2,304 values as a picture."""
-    picture = points.reshape(data.IMAGE_SIZE, data.IMAGE_SIZE)
+    picture = points.reshape(IMAGE_SIZE, IMAGE_SIZE)
     panel.imshow(picture, cmap="gray", vmin=0, vmax=255)
     panel.set_title(title, fontsize="small", pad=2)
     panel.set(xticks=[], yticks=[])
@@ -116,7 +117,7 @@ def draw_points(panel, components):
         # Thirty thousand shapes would make a PDF slow to open.
         rasterized=True,
     )
-    for label, emotion in enumerate(data.EMOTIONS):
+    for label, emotion in enumerate(EMOTIONS):
         if (labels == label).any():
             panel.plot(
                 *coordinates[labels == label].mean(axis=0),

@@ -78,6 +78,7 @@ def read_csv(name, file, classes, needed="pixels", unique=False):
             f"{name}: expected faces below the header, found none; download it again"
         )
     columns.check_numbers(name)
+    columns.check_others(name)
     classes.check(name)
     if faults:
         raise refuse_rows(name, faults, row)
@@ -137,7 +138,8 @@ class Columns:
         self.ids, self.usages, self.renamed = [], [], {}
         self.sevens = 0
         used = {*header.columns.values(), *(header.pixel_columns or ())}
-        self.others = [i for i in range(len(header.names)) if i not in used]
+        # The first words of every column that is left out.
+        self.others = {i: set() for i in range(len(header.names)) if i not in used}
 
     def add(self, row, fields):
         """Add a row of the file, unless its class is left out.
@@ -146,14 +148,9 @@ class Columns:
             Fault: a field is not what its column promises.
         """
         columns = self.header.columns
-        for column in self.others:
-            if fields[column].strip().decode("latin-1") in USAGES:
-                # Left out it would train on the faces that it keeps for the test.
-                raise Fault(
-                    f"expected the column {shorten(self.header.names[column])} to be "
-                    f"called Usage, found {quote(fields[column])} in it",
-                    "correct its name, or delete it",
-                )
+        for column, words in self.others.items():
+            if len(words) <= len(USAGES):
+                words.add(fields[column].strip().decode("latin-1"))
         label = None
         if "label" in columns:
             label = self.find_label(fields[columns["label"]])
@@ -229,6 +226,20 @@ class Columns:
                 f"another order such as {OTHER_ORDERS[numbers]}; write the emotions' "
                 "names instead"
             )
+
+    def check_others(self, name):
+        """Refuse a Usage under another name.
+
+        Left out, it would train on the faces that it keeps for the test.
+        """
+        for column, words in self.others.items():
+            usages = set(map(find_usage, words))
+            if usages and None not in usages and usages != {"Training"}:
+                raise InputError(
+                    f"{name}: expected the column {shorten(self.header.names[column])} "
+                    f"to be called Usage, found {', '.join(sorted(words))} in it; "
+                    "correct its name, or delete it"
+                )
 
     def make_faces(self, name, unique):
         """The faces of all rows, checked as a whole."""

@@ -13,18 +13,12 @@ from pathlib import Path
 import numpy as np
 
 from fer.command import InputError
-from fer.faces import EMOTIONS, IMAGE_SIZE, NUM_PIXELS, USAGES, Classes, Faces
-from fer.held_out import (
-    compute_fingerprint,
-    count_copies,
-    load_held_out,
-    read_fold,
-)
+from fer.faces import EMOTIONS, Classes, Faces, compute_fingerprint
+from fer.held_out import find_copies, load_source, read_fold
 from fer.sources import choose_test, choose_training, locate, print_emotions, read
 
-# What others take from here beside the functions below.
-__all__ = ["EMOTIONS", "IMAGE_SIZE", "NUM_PIXELS", "USAGES", "compute_fingerprint"]
-
+# Of the training faces, unless --validation says otherwise.
+VALIDATION_SHARE = 0.1
 # The validation part is the same for every --seed, so that runs can be compared and
 # averaged.
 SPLIT_SEED = 0
@@ -80,6 +74,17 @@ def load_test_faces(path, ignore=(), labels=None):
         classes.ignored += classes_of_labels.ignored
         where = f"{path} and {labels}"
     classes.check_met(where)
+    return faces
+
+
+def load_labelled_test_faces(path, ignore=(), labels=None):
+    """As `load_test_faces`, but refuses faces of which no label is known."""
+    faces = load_test_faces(path, ignore, labels)
+    if faces.labels is None:
+        raise InputError(
+            f"{path}: expected labelled faces, found none with a label; name their "
+            "labels with --labels"
+        )
     return faces
 
 
@@ -199,7 +204,7 @@ class Split:
         )
 
 
-def load_split(train, validation, ignore=()):
+def load_split(train, validation=VALIDATION_SHARE, ignore=()):
     """Load the faces to train on and those to hold out.
 
     Args:
@@ -220,8 +225,8 @@ def load_split(train, validation, ignore=()):
         rows = split_fold(images, labels, *fold, SPLIT_SEED)
         return Split(path, images, labels, *rows)
     if isinstance(validation, str | Path):
-        held_out, source = load_held_out(path, everything, validation, ignore)
-        copies = count_copies(held_out.images, images)
+        held_out, source = load_source(path, everything, validation, ignore)
+        copies = find_copies(held_out.images, images).sum()
         print(
             f"validate  on {len(held_out.images):,} faces of {validation}, of which "
             f"{copies:,} are copies of training faces"

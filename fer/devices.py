@@ -22,12 +22,14 @@ import numpy as np
 from fer import command, hosts, state
 from fer.command import InputError
 
-LOST = (
+PROCESS_LOST = (
     "another process of this run has ended, or this one was; start all of them again "
     "with --resume"
 )
 # What JAX's errors say of it, on processors and on GPUs.
-LOSS = re.compile("gloo|nccl|unavailable|heartbeat|coordination|socket", re.IGNORECASE)
+LOST_WORDS = re.compile(
+    "gloo|nccl|unavailable|heartbeat|coordination|socket", re.IGNORECASE
+)
 # JAX may end a process at once where the first one is gone. Then this one speaks.
 SPOKESMAN = "import sys; sys.stdin.read() or sys.exit(f'error: {sys.argv[1]}')"
 
@@ -67,10 +69,6 @@ class Devices:
                 "--batch-size or more faces"
             )
 
-    def count_dealt(self, num_faces):
-        """How many of some faces can be dealt to all devices alike."""
-        return num_faces - num_faces % self.count
-
     def take_share(self, size):
         """The slice of a batch of `size` faces that this process feeds."""
         share = size // self.num_processes
@@ -84,7 +82,8 @@ class Devices:
             batch_size: of all devices together, at most.
         """
         self.require_enough(len(images), batch_size)
-        rows = slice(self.process, self.count_dealt(len(images)), self.num_processes)
+        dealt = len(images) - len(images) % self.count
+        rows = slice(self.process, dealt, self.num_processes)
         local = self.count // self.num_processes
         return images[rows], targets[rows], batch_size // self.count * local
 
@@ -144,16 +143,16 @@ class Devices:
         return state.unpack(everywhere.tobytes())
 
     @contextlib.contextmanager
-    def explaining_loss(self):
-        """Have one line say it where another process is lost meanwhile.
+    def reporting_lost_process(self):
+        """If another process of the run dies, say so in one line and exit with code 2.
 
-        That line and exit code 2 take the place of JAX's errors.
+        They take the place of JAX's errors.
         """
         if self.num_processes == 1:
             yield
             return
         spokesman = subprocess.Popen(
-            [sys.executable, "-I", "-S", "-c", SPOKESMAN, LOST],
+            [sys.executable, "-I", "-S", "-c", SPOKESMAN, PROCESS_LOST],
             stdin=subprocess.PIPE,
             start_new_session=True,
         )
@@ -161,10 +160,10 @@ class Devices:
             yield
         # JAX raises both.
         except (RuntimeError, ValueError) as error:
-            if not LOSS.search(str(error)):
+            if not LOST_WORDS.search(str(error)):
                 raise
             # At once, before JAX ends this process in its own way.
-            code = command.fail(f"{LOST} ({str(error).splitlines()[0]})")
+            code = command.fail(f"{PROCESS_LOST} ({str(error).splitlines()[0]})")
             spokesman.kill()
             command.leave(code)
         finally:

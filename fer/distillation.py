@@ -7,7 +7,7 @@ Dao et al. 2021, arXiv 2104.09732).
 
 import numpy as np
 
-from fer import ensembles
+from fer.answers import predict_held_out
 from fer.command import InputError
 
 
@@ -28,10 +28,10 @@ def soften(targets, teachers, faces):
         Targets of the same shape.
 
     Raises:
-        InputError: `ensembles.predict_held_out` refuses a teacher, or none of them
-            held out a training face.
+        InputError: `predict_held_out` refuses a teacher, or none of them held out a
+            training face.
     """
-    answers = ensembles.predict_held_out(teachers, faces.images, faces.labels)
+    answers = predict_held_out(teachers, faces.images, faces.labels)
     answers = answers[faces.train_rows]
     known = ~np.isnan(answers[:, :1])
     if not known.any():

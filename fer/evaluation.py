@@ -8,7 +8,7 @@ import numpy as np
 
 from fer import checkpoints, data, sources, twins
 from fer.command import InputError
-from fer.faces import USAGES
+from fer.faces import USAGES, compute_fingerprint
 from fer.held_out import load_recorded_faces
 
 
@@ -71,7 +71,7 @@ def load(options, models):
     if source is not None:
         return load_recorded(source), models
     images, labels = data.load_training_faces(options.train, options.ignore)
-    models = twins.find_measured(models, data.compute_fingerprint(images, labels))
+    models = twins.find_measured(models, compute_fingerprint(images, labels))
     rows, reason = checkpoints.find_held_out_rows(models, images, labels)
     kind = "validation faces"
     if reason:
@@ -118,12 +118,7 @@ def load_recorded(source):
 
 def load_test(options):
     """The labelled test faces that the flags name."""
-    faces = data.load_test_faces(options.test, options.ignore, options.labels)
-    if faces.labels is None:
-        raise InputError(
-            f"{options.test}: expected labelled faces, found none with a label; name "
-            "their labels with --labels"
-        )
+    faces = data.load_labelled_test_faces(options.test, options.ignore, options.labels)
     known = faces.labels >= 0
     if options.usage:
         usages = faces.usages or [None] * len(known)

@@ -6,10 +6,12 @@ import matplotlib
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
+from matplotlib.text import Text
+from matplotlib.ticker import MaxNLocator
 
 from fer import paths
 from fer.command import InputError
-from fer.data import EMOTIONS
+from fer.faces import EMOTIONS
 from fer.files import replacing
 
 # Pictures are written, never shown: no screen is needed.
@@ -51,6 +53,10 @@ def check_path(path):
 
 def save_figure(figure, path):
     """Write a figure, or leave the old file as it is, and free its memory."""
+    # The name of a run or of a file is no formula.
+    for text in figure.findobj(Text):
+        if "$" in text.get_text():
+            text.set_parse_math(False)
     with replacing(path) as temporary:
         figure.savefig(temporary, dpi=DPI)
     plt.close(figure)
@@ -238,4 +244,52 @@ def plot_calibration(calibration, title, path):
         axes.grid(alpha=0.3)
         axes.set_axisbelow(True)
     figure.suptitle(title)
+    save_figure(figure, path)
+
+
+def plot_growth(growth, title, path):
+    """Draw the accuracy against the number of members, mean and range of choices."""
+    numbers = np.arange(1, len(growth) + 1)
+    figure, panel = plt.subplots(figsize=(5, 4), layout="constrained")
+    color = COLORS[1]
+    for number, accuracies in zip(numbers, growth, strict=True):
+        panel.plot(
+            np.full(len(accuracies), number),
+            accuracies,
+            "o",
+            color="0.6",
+            markersize=3,
+            label="one choice of members" if number == 1 else None,
+        )
+    means = [accuracies.mean() for accuracies in growth]
+    panel.plot(numbers, means, "o-", color=color, label="mean of all choices")
+    panel.set(xlabel="members averaged", ylabel="validation accuracy", title=title)
+    panel.xaxis.set_major_locator(MaxNLocator(integer=True))
+    panel.grid(alpha=0.3)
+    panel.legend(loc="lower right")
+    save_figure(figure, path)
+
+
+def plot_moments(moments, means, every, title, path):
+    """Stack the mean probabilities of each moment, with a gap where no face was.
+
+    Args:
+        moments: float (m,), in seconds.
+        means: float (m, 7).
+        every: width of a bar in seconds.
+        title: of the figure.
+        path: of the PNG.
+    """
+    figure, panel = plt.subplots(figsize=(9, 4), layout="constrained")
+    bottom = np.zeros(len(moments))
+    for emotion, means_of_emotion in zip(EMOTIONS, means.T, strict=True):
+        panel.bar(moments, means_of_emotion, every, bottom, align="edge", label=emotion)
+        bottom += means_of_emotion
+    panel.set(xlabel="second", ylabel="mean probability", ylim=(0, 1))
+    panel.set_title(title)
+    # In the order in which they are stacked.
+    handles, labels = panel.get_legend_handles_labels()
+    panel.legend(
+        handles[::-1], labels[::-1], loc="center left", bbox_to_anchor=(1, 0.5)
+    )
     save_figure(figure, path)

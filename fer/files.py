@@ -16,9 +16,16 @@ def replacing(path):
 
     The new bytes are on the disk before the name changes, so that after a crash,
     a kill or a full disk the name leads to the complete old or the complete new
-    file. Whatever fails leaves no temporary file behind.
+    file. Whatever fails leaves no temporary file behind. Of a link the target is
+    replaced.
+
+    Raises:
+        InputError: the path leads to a folder, a device or a pipe.
     """
     path = Path(path)
+    refuse_special(path)
+    if path.is_symlink():
+        path = path.resolve()
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, temporary = tempfile.mkstemp(
         prefix=f".{path.stem}-", suffix=path.suffix, dir=path.parent
@@ -38,6 +45,36 @@ def replacing(path):
         raise
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def refuse_special(path):
+    """Refuse to write to what exists and is no file."""
+    if path.exists() and not path.is_file():
+        kind = "a folder" if path.is_dir() else "a device or a pipe"
+        raise InputError(
+            f"{path}: expected a file to write, found {kind}; name another one"
+        )
+
+
+def check_outputs(outputs, inputs):
+    """Refuse, before any work, to write over what is read, or to what is no file.
+
+    Args:
+        outputs: dict from a flag to its path, or to None where it is not given.
+        inputs: paths of what is read; None counts as none.
+    """
+    taken = {Path(path).resolve(): str(path) for path in inputs if path is not None}
+    for flag, path in outputs.items():
+        if path is None:
+            continue
+        refuse_special(Path(path))
+        place = Path(path).resolve()
+        if place in taken:
+            raise InputError(
+                f"{flag} {path}: expected another file than {taken[place]}, found the "
+                "same; name two"
+            )
+        taken[place] = flag
 
 
 def write_table(path, header, rows):

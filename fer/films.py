@@ -101,33 +101,3 @@ def compute_means(seconds, probabilities):
     sums = np.zeros((len(moments), len(EMOTIONS)))
     np.add.at(sums, rows, probabilities[readable])
     return moments, sums / np.bincount(rows, minlength=len(moments))[:, None]
-
-
-def plot_moments(moments, means, every, title, path):
-    """Stack the mean probabilities of each moment, with a gap where no face was.
-
-    Args:
-        moments: float (m,), in seconds.
-        means: float (m, 7).
-        every: width of a bar in seconds.
-        title: of the figure.
-        path: of the PNG.
-    """
-    import matplotlib.pyplot as plt
-
-    from fer import figures
-
-    figure, panel = plt.subplots(figsize=(9, 4), layout="constrained")
-    bottom = np.zeros(len(moments))
-    for emotion, means_of_emotion in zip(EMOTIONS, means.T, strict=True):
-        panel.bar(moments, means_of_emotion, every, bottom, align="edge", label=emotion)
-        bottom += means_of_emotion
-    panel.set(xlabel="second", ylabel="mean probability", ylim=(0, 1))
-    # The name of a file is no formula.
-    panel.set_title(title, parse_math=False)
-    # In the order in which they are stacked.
-    handles, labels = panel.get_legend_handles_labels()
-    panel.legend(
-        handles[::-1], labels[::-1], loc="center left", bbox_to_anchor=(1, 0.5)
-    )
-    figures.save_figure(figure, path)

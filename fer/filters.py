@@ -9,8 +9,9 @@ from typing import NamedTuple
 import numpy as np
 from scipy import ndimage
 
-from fer import data, gradients
+from fer import gradients
 from fer.command import InputError
+from fer.faces import IMAGE_SIZE
 
 # Noise around the middle of [0, 255], weak enough to leave no trace in the picture.
 GREY = 127.5
@@ -107,7 +108,7 @@ def climb(
         images: float32 (n, 48, 48, 1) in [0, 255].
         activations: float32 (n,), the mean activation of each unit on its picture.
     """
-    size = (data.IMAGE_SIZE, data.IMAGE_SIZE, 1)
+    size = (IMAGE_SIZE, IMAGE_SIZE, 1)
     noise = np.random.default_rng(seed).normal(GREY, NOISE_DEVIATION, size)
     images = np.repeat(noise[None].astype("float32"), len(units), axis=0)
     for step in range(1, steps + 1):

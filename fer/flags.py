@@ -14,6 +14,7 @@ from fer.command import (
     positive_number,
     seed_number,
 )
+from fer.data import VALIDATION_SHARE
 from fer.devices import ONE, find_devices
 from fer.held_out import validation_source
 from fer.paths import run_file
@@ -50,7 +51,7 @@ def add_faces_flags(group):
     add(
         "--validation",
         type=validation_source,
-        default=0.1,
+        default=VALIDATION_SHARE,
         metavar="SHARE|FOLD|USAGE|PATH",
         help="faces that choose the best epoch: a share of --train that is held out, a "
         "fold of it such as 1/10, a Usage of the file such as PublicTest, or other "
@@ -150,9 +151,9 @@ def add_recipe_flags(group, network_name, recipe):
         nargs="+",
         metavar="CHECKPOINT",
         help="distil: half of a face's target is the average answer, with test-time "
-        "augmentation, of those of these checkpoints that held it out, and each "
-        "has to have held out some; the others keep their label; also NAME_answers.npz "
-        "of train_ensemble.py --folds (default: none)",
+        "augmentation, of those checkpoints that held the face out; faces that none "
+        "held out keep their label. Each must have held out some; NAME_answers.npz of "
+        "train_ensemble.py --folds works too (default: none)",
     )
 
 

@@ -48,7 +48,7 @@ def build_part(model, name):
             f"layer {name}: expected one of this model's layers, found none of that "
             f"name; choose from {', '.join(names)}"
         )
-    return keras.Model(model.input, model.get_layer(name).output, name=name)
+    return keras.Model(model.inputs[0], model.get_layer(name).output, name=name)
 
 
 def find_convolutions(model):
@@ -90,7 +90,7 @@ def compute_map_gradients(model, images, name, units):
         maps, gradients: float32 (n, height, width, channels) each.
     """
     maps, logits = build_part(model, name).output, build_part(model, LOGITS).output
-    both = keras.Model(model.input, [maps, logits])
+    both = keras.Model(model.inputs[0], [maps, logits])
     images = tf.convert_to_tensor(images, "float32")
     with tf.GradientTape() as tape:
         # The tape records only what depends on something watched, also the maps.

@@ -5,14 +5,13 @@ fingerprint, so that every later script finds them again.
 """
 
 import argparse
-import hashlib
 import re
 
 import numpy as np
 
 from fer.archives import split_path
 from fer.command import InputError, fraction
-from fer.faces import USAGES, Classes, find_usage
+from fer.faces import USAGES, Classes, compute_fingerprint, find_usage
 from fer.sources import choose_test, read
 
 
@@ -44,7 +43,7 @@ def read_fold(validation):
     return (number, count) if 1 <= number <= count >= 2 else None
 
 
-def load_held_out(path, everything, validation, ignore):
+def load_source(path, everything, validation, ignore):
     """The validation faces of another source, and what a record says about it.
 
     Args:
@@ -106,15 +105,8 @@ def choose_held_out(faces, path, usage=None, ignore=()):
     return faces.take(rows)
 
 
-def compute_fingerprint(images, labels):
-    """The sha256 by which a record names its faces: pixels, then labels."""
-    digest = hashlib.sha256(np.ascontiguousarray(images))
-    digest.update(np.ascontiguousarray(labels))
-    return digest.hexdigest()
-
-
-def count_copies(images, others):
-    """How many of the images stand among the others, pixel by pixel."""
+def find_copies(images, others):
+    """Which of the images stand among the others, pixel by pixel: bool (n,)."""
     wanted = {image.tobytes() for image in images}
     found = wanted.intersection(image.tobytes() for image in others)
-    return sum(image.tobytes() in found for image in images)
+    return np.array([image.tobytes() in found for image in images], dtype=bool)

@@ -10,7 +10,7 @@ from rich.table import Table
 from fer.job_group import ENDED, STATES
 from fer.paths import run_file
 
-# A finished epoch as `fer.callbacks.Progress` prints it to a log.
+# A finished epoch as `fer.callbacks.EpochProgress` prints it to a log.
 EPOCH = re.compile(
     r"epoch (?P<epoch>\d+/\d+)(?:.*val_accuracy (?P<accuracy>[\d.]+))?"
     r"(?:.*  (?P<left>\d+ (?:s|min)) left)?"

@@ -6,9 +6,8 @@ Probabilities are float (n, 7), labels int (n,) in 0..6, counts int (7, 7).
 from typing import NamedTuple
 
 import numpy as np
-from sklearn import metrics
 
-from fer.data import EMOTIONS
+from fer.faces import EMOTIONS
 
 # Rarer confusions are not put into words.
 NOTABLE_SHARE = 0.1
@@ -32,6 +31,11 @@ class Calibration(NamedTuple):
     error: float
 
 
+def compute_accuracy(probabilities, labels):
+    """Share of the faces whose likeliest emotion is their label."""
+    return float((probabilities.argmax(axis=1) == labels).mean())
+
+
 def compute_calibration(probabilities, labels, bins=15):
     """Compare probabilities with the share of right answers (Guo et al. 2017).
 
@@ -48,12 +52,15 @@ def compute_calibration(probabilities, labels, bins=15):
     return Calibration(*means, count, float(gaps.sum() / len(labels)))
 
 
-def compute_confusion(labels, probabilities):
+def compute_confusion(probabilities, labels):
     """Count, for every true emotion (row), the faces given each emotion (column).
 
     Returns:
         int (7, 7), also where an emotion has no faces.
     """
+    # Takes a second to import, which training can do without.
+    from sklearn import metrics
+
     return metrics.confusion_matrix(
         labels, probabilities.argmax(axis=1), labels=range(len(EMOTIONS))
     )
@@ -95,8 +102,10 @@ def compute_paired_difference(values, others):
     return gains.mean(), gains.std(ddof=1) / np.sqrt(len(gains))
 
 
-def describe_scores(labels, probabilities):
+def describe_scores(probabilities, labels):
     """Precision, recall and F1 per emotion as a table; nan where nothing is known."""
+    from sklearn import metrics
+
     return metrics.classification_report(
         labels,
         probabilities.argmax(axis=1),

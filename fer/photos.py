@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from fer import command, pictures
+from fer import command, folder_faces, pictures
 from fer.command import InputError
 from fer.face_table import COLUMNS
 from fer.files import write_table
@@ -79,14 +79,12 @@ def visit(sources, work):
 
 
 def list_files(folder, output):
-    """The pictures and films below a folder, in order, none of them hidden."""
+    """The pictures and films below a folder, in order, without clutter."""
     suffixes = FILM_SUFFIXES | UNREADABLE_SUFFIXES | pictures.list_suffixes()
     files = [
         file
-        for file in sorted(folder.rglob("*"))
+        for file in map(folder.joinpath, folder_faces.list_files(folder))
         if file.suffix.lower() in suffixes
-        and file.is_file()
-        and not any(part.startswith(".") for part in file.relative_to(folder).parts)
         and output.resolve() not in file.resolve().parents
     ]
     if not files:

@@ -113,11 +113,6 @@ def copy_model(model, policy):
     return copied
 
 
-def compute_accuracy(probabilities, labels):
-    """Share of the faces whose likeliest emotion is their label."""
-    return float((probabilities.argmax(axis=1) == labels).mean())
-
-
 def make_views(images):
     """Yield each face as it is, shifted, turned and zoomed, and all that mirrored.
 

@@ -4,7 +4,6 @@ import contextlib
 import dataclasses
 import hashlib
 import json
-import math
 import os
 import platform
 import subprocess
@@ -14,8 +13,9 @@ from pathlib import Path
 
 import keras
 
-from fer import checkpoints, complexity
+from fer import checkpoints
 from fer.augmentation import RECORDED_NAMES
+from fer.command import InputError
 from fer.fast_layers import can_quicken
 from fer.state import list_states, read_state
 
@@ -98,7 +98,12 @@ def describe_origin():
         ).stdout.strip()
     except (OSError, subprocess.CalledProcessError):
         answer = None
-    threads = os.environ.get(THREADS_VARIABLE) or count_cores()
+    threads = os.environ.get(THREADS_VARIABLE) or str(count_cores())
+    if not threads.isdecimal():
+        raise InputError(
+            f"{THREADS_VARIABLE}: expected a number of threads, found {threads!r}; "
+            "correct it, or leave it out"
+        )
     return {
         "commit": answer and answer.removesuffix("-dirty"),
         "changed": answer and answer.endswith("-dirty"),
@@ -111,17 +116,6 @@ def count_cores():
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count()
-
-
-def measure_size(model):
-    """Total and trainable parameters and multiply-adds a face, by name."""
-    return {
-        "parameters": model.count_params(),
-        "trainable_parameters": sum(
-            math.prod(weight.shape) for weight in model.trainable_weights
-        ),
-        "multiply_adds": complexity.count_multiply_adds(model),
-    }
 
 
 def measure_speed(history, num_faces):

@@ -1,4 +1,4 @@
-"""The door behind which a run is made unbreakable: lock, state, record, whole files.
+"""What surrounds a training: its lock, saved state, record and whole files.
 
 A run goes by its name. Until it has ended it lives in checkpoints/<name>.state, which
 is written after every epoch and from which --resume continues to the bit; at the end
@@ -16,8 +16,8 @@ from pathlib import Path
 import keras
 import pandas as pd
 
-from fer import checkpoints, figures, paths, prediction, twins
-from fer.callbacks import Progress, StateKeeper, StopOnNaN, StopOnSignal
+from fer import checkpoints, complexity, figures, measures, paths, prediction, twins
+from fer.callbacks import EpochProgress, StateKeeper, StopOnNaN, StopOnSignal
 from fer.command import InputError
 from fer.files import locked, remove_leftovers, replacing
 from fer.paths import run_file
@@ -27,7 +27,6 @@ from fer.provenance import (
     describe_origin,
     describe_script,
     describe_settings,
-    measure_size,
     measure_speed,
     read_versions,
 )
@@ -59,11 +58,11 @@ def open_run(build, recipe, options, faces):
             f"{checkpoint}: expected another file than those that flags name, found "
             "one of them, which this run would replace; choose another --name"
         )
-    run_devices, lock = options.devices, contextlib.nullcontext()
-    if run_devices.is_first:
+    devices, lock = options.devices, contextlib.nullcontext()
+    if devices.is_first:
         lock = locked(run_file(options.name, ".lock"))
-    with run_devices.explaining_loss(), lock:
-        if run_devices.is_first:
+    with devices.reporting_lost_process(), lock:
+        if devices.is_first:
             remove_leftovers(run_file(options.name, ".state"))
         policy = keras.config.dtype_policy()
         try:
@@ -115,7 +114,6 @@ class Run:
         }
         if self.devices.count > 1:
             self.header["devices"] = str(self.devices)
-        self.train = str(faces.path)
         self.twin = None
         if options.twin is not None:
             self.twin = twins.name_twin(
@@ -137,7 +135,7 @@ class Run:
             InputError: `predict.py` would refuse the checkpoint of this model.
         """
         checkpoints.require_publishable(model)
-        size = measure_size(model)
+        size = complexity.measure_size(model)
         operations = size["multiply_adds"]
         operations = "unknown" if operations is None else f"{operations:,}"
         self.header["network"] += (
@@ -157,10 +155,10 @@ class Run:
         Yields:
             A list of Keras callbacks, the last of which stops the run on a signal.
         """
-        self.keeper.faces = batches
+        self.keeper.batches = batches
         stop = StopOnSignal(self.keeper)
         with handling_signals(stop.note):
-            yield [StopOnNaN(), self.keeper, Progress(self.keeper), stop]
+            yield [StopOnNaN(), self.keeper, EpochProgress(self.keeper), stop]
 
     def publish(self, build, faces):
         """Write the files of the finished run; returns its record.
@@ -192,19 +190,17 @@ class Run:
         """What is to be known about the run; its accuracy is measured later."""
         history, num_faces = self.history, len(faces.train_rows)
         arguments = [argument for argument in sys.argv[1:] if argument != "--resume"]
-        size = measure_size(model)
+        size = complexity.measure_size(model)
         return {
             "name": self.name,
             "settings": self.settings,
             "command": shlex.join([*describe_script(), *arguments]),
             **self.keeper.origin,
-            "train": self.train,
+            "train": str(faces.path),
             **size,
-            # A multiply-add is two operations, and the gradients of the inputs and of
-            # the weights cost a forward pass each. Teachers and pseudo-labels come on
-            # top.
-            "training_operations": size["multiply_adds"]
-            and 6 * size["multiply_adds"] * num_faces * len(history),
+            "training_operations": complexity.count_training_operations(
+                size["multiply_adds"], num_faces * len(history)
+            ),
             "epochs_trained": len(history),
             "best_epoch": self.keeper.best_epoch(),
             "val_accuracy": None,
@@ -270,7 +266,7 @@ def write_run(model, record, history, faces):
         if has_validation:
             reloaded = checkpoints.load_checkpoint(temporary)
             probabilities = prediction.predict(reloaded, faces.validation_images)
-            record["val_accuracy"] = prediction.compute_accuracy(
+            record["val_accuracy"] = measures.compute_accuracy(
                 probabilities, faces.validation_labels
             )
     with replacing(run_file(name, ".csv")) as temporary:
@@ -284,7 +280,7 @@ def write_run(model, record, history, faces):
         result += f", validation accuracy {record['val_accuracy']:.4f}"
     print(f"{result}, {record['minutes']:.1f} minutes")
     print(f"{'replaced' if replaced else 'wrote'} {checkpoint}; next:")
-    print(f"python predict.py {checkpoint}")
+    print(shlex.join(["python", "predict.py", str(checkpoint)]))
 
 
 def tabulate(history):

@@ -8,8 +8,9 @@ from typing import NamedTuple
 import keras
 import numpy as np
 
-from fer import data, gradients, prediction
+from fer import gradients, prediction
 from fer.command import InputError
+from fer.faces import EMOTIONS, IMAGE_SIZE
 
 # Noisy copies of a face, and their deviation as a share of the face's range.
 SAMPLES = 50
@@ -107,7 +108,7 @@ def compute_grad_cam(model, images, classes, name):
 
 def enlarge(maps):
     """Interpolate maps (n, height, width) linearly to the faces' (n, 48, 48)."""
-    size = (data.IMAGE_SIZE, data.IMAGE_SIZE)
+    size = (IMAGE_SIZE, IMAGE_SIZE)
     return np.asarray(keras.ops.image.resize(maps[..., None], size))[..., 0]
 
 
@@ -174,7 +175,7 @@ def choose_faces(rows, labels, probabilities, emotions, count):
     by_certainty = np.argsort(-probabilities.max(axis=1), kind="stable")
     chosen = np.full((len(emotions), count, 2), -1)
     for i, emotion in enumerate(emotions):
-        true = labels[by_certainty] == data.EMOTIONS.index(emotion)
+        true = labels[by_certainty] == EMOTIONS.index(emotion)
         right = predicted[by_certainty] == labels[by_certainty]
         for j, hits in enumerate((right, ~right)):
             faces = rows[by_certainty[true & hits][:count]]

@@ -5,7 +5,8 @@ import dataclasses
 import matplotlib.pyplot as plt
 import numpy as np
 
-from fer import data, figures, gradients, saliency
+from fer import figures, gradients, saliency
+from fer.faces import EMOTIONS
 
 THRESHOLDS = (0.3, 0.7)
 # The percentile that counts as 1: single pixels would set the scale (Smilkov et al.).
@@ -132,8 +133,8 @@ def describe_prediction(probabilities, label):
     """The title of a face: what the model says and what is true."""
     predicted = probabilities.argmax()
     return (
-        f"predicted {data.EMOTIONS[predicted]} {probabilities[predicted]:.2f}, "
-        f"true {data.EMOTIONS[label]} {probabilities[label]:.2f}"
+        f"predicted {EMOTIONS[predicted]} {probabilities[predicted]:.2f}, "
+        f"true {EMOTIONS[label]} {probabilities[label]:.2f}"
     )
 
 
@@ -165,27 +166,29 @@ def build_columns(images, explanation):
     return columns
 
 
-def plot_faces(images, labels, explanation, layout, title, path):
+def plot_faces(images, labels, explanation, is_shown, title, path):
     """Draw a sheet of faces, each a line of pictures under what the model says.
 
     Args:
         images: uint8 (n, 48, 48, 1).
         labels: int (n,).
         explanation: of them, as `saliency.explain` returns it.
-        layout: int (lines, blocks), which of the n faces stands where; -1 leaves a gap.
+        is_shown: bool (lines, blocks), where the n faces stand, in the order in which
+            one reads; elsewhere is a gap.
         title: of the figure.
         path: of the picture.
     """
     columns = build_columns(images, explanation)
     pictures = np.stack(list(columns.values()), axis=1)
     titles = list(map(describe_prediction, explanation.probabilities, labels))
+    faces = np.cumsum(is_shown) - 1
     sections = [
         Tiles(titles[face], pictures[face])
-        if face >= 0
+        if shown
         else Tiles("none among these faces", np.ones_like(pictures[0]))
-        for face in layout.flat
+        for face, shown in zip(faces, is_shown.flat, strict=True)
     ]
-    blocks = layout.shape[1]
+    blocks = is_shown.shape[1]
     for section in sections[:blocks]:
         section.captions = list(columns)
     # One bar, at the right of the first line, for the colours of all.
@@ -204,7 +207,7 @@ def plot_filters(layers, title, path):
     """
     sections = []
     for layer in layers:
-        names = data.EMOTIONS if layer.name == gradients.LOGITS else range(layer.size)
+        names = EMOTIONS if layer.name == gradients.LOGITS else range(layer.size)
         heading = (
             f"{layer.name}, {len(layer.units)} of {layer.size}, with the mean "
             "activation reached"

@@ -37,8 +37,6 @@ def save_state(path, arrays, document):
         with open(temporary, "wb") as file:
             file.write(hashlib.sha256(payload).digest())
             file.write(payload)
-            file.flush()
-            os.fsync(file.fileno())
         if Path(path).exists():
             os.replace(path, previous_of(path))
 

@@ -56,12 +56,12 @@ def name_twin(path, twin, images, labels):
         return Path(twin).resolve().as_posix()
 
 
-def find_measured(models, faces=None):
+def find_measured(models, fingerprint=None):
     """The checkpoints whose held-out faces can speak: twins, where some saw all faces.
 
     Args:
         models: paths of checkpoints.
-        faces: fingerprint of the faces that twins are asked about, or None for those
+        fingerprint: of the faces that twins are asked about, or None for those
             that each was trained on.
 
     Returns:
@@ -74,7 +74,7 @@ def find_measured(models, faces=None):
     for path in models:
         record = checkpoints.load_record(path) or {}
         twin = None
-        if faces in (None, record.get("settings", {}).get("faces")):
+        if fingerprint in (None, record.get("settings", {}).get("faces")):
             twin = find_twin(path)
         if twin is not None:
             print(f"{path} was trained on every face: this is about its twin {twin}")

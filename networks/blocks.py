@@ -3,7 +3,10 @@
 import keras
 from keras import layers
 
-from fer.data import EMOTIONS, IMAGE_SIZE
+from fer.faces import EMOTIONS, IMAGE_SIZE
+
+# Whatever keras.json says.
+keras.config.set_image_data_format("channels_last")
 
 
 def face_input(normalization=None):

@@ -12,9 +12,10 @@ from pathlib import Path
 import keras
 from keras import layers
 
-from fer import checkpoints, complexity
+from fer import checkpoints
 from fer.command import InputError
-from fer.data import EMOTIONS, NUM_PIXELS
+from fer.complexity import count_weighted_layers
+from fer.faces import EMOTIONS, NUM_PIXELS
 from networks import NETWORKS
 from networks.blocks import emotion_output, face_input
 
@@ -178,8 +179,3 @@ def count_parameters(widths):
         parameters += inputs * units + 4 * units
         inputs = units
     return parameters + (inputs + 1) * len(EMOTIONS)
-
-
-def count_weighted_layers(model):
-    """How many convolutional and dense layers a model has."""
-    return sum(type(layer) in complexity.WEIGHING for layer in model.layers)

@@ -7,9 +7,9 @@ import dataclasses
 
 import numpy as np
 
-from fer import checkpoints, data, held_out, measures, prediction
+from fer import checkpoints, held_out, measures, prediction
 from fer.command import InputError
-from fer.data import EMOTIONS
+from fer.faces import EMOTIONS, compute_fingerprint
 from report.faces import LabelledFaces
 from report.measure import compare, derive, take
 from report.page import Missing
@@ -82,7 +82,7 @@ def ask(run, faces):
     return Answers(
         run.name,
         f"{run.path} on {origin}",
-        data.compute_fingerprint(images, labels),
+        compute_fingerprint(images, labels),
         images,
         labels,
         prediction.predict(run.model, images),
@@ -151,7 +151,7 @@ def describe_emotions(answers):
         lowest (rows by recall), perfect (emotions never taken for another), absent
         (emotions without faces).
     """
-    counts = measures.compute_confusion(answers.labels, answers.probabilities)
+    counts = measures.compute_confusion(answers.probabilities, answers.labels)
     recalls = measures.compute_recalls(counts)
     given = counts.sum(axis=0)
     rows = []

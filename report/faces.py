@@ -4,8 +4,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-import draw_faces
-from fer import data, filters, paths, sources
+from fer import data, drawn_faces, filters, held_out, paths, sources
 from fer.command import InputError
 from report.page import Missing
 
@@ -64,23 +63,13 @@ def load_test(options, faces):
             "No labels of test faces were given.", "python write_report.py --labels CSV"
         )
     path = options.test or paths.TEST_FACES
-    test = data.load_test_faces(path, options.ignore, options.labels)
-    if test.labels is None:
-        raise InputError(
-            f"{path}: expected labelled faces, found none with a label; name their "
-            "labels with --labels"
-        )
-    known = test.labels >= 0
-    test = test.take(np.flatnonzero(known))
-    kinds = {"known labels": np.full(len(test.labels), True)}
-    if test.usages is not None:
-        usages = np.array(test.usages)
-        kinds = {usage: usages == usage for usage in sorted(set(test.usages) - {None})}
+    test = data.load_labelled_test_faces(path, options.ignore, options.labels)
+    test = test.take(np.flatnonzero(test.labels >= 0))
     is_copy = None
     if not isinstance(faces, Missing):
-        training = {image.tobytes() for image in faces.images}
-        is_copy = np.array([image.tobytes() in training for image in test.images])
-    return Test(options.labels or path, test.images, test.labels, kinds, is_copy)
+        is_copy = held_out.find_copies(test.images, faces.images)
+    where, kinds = options.labels or path, test.list_labelled()
+    return Test(where, test.images, test.labels, kinds, is_copy)
 
 
 def choose_shown(which, answers):
@@ -107,7 +96,7 @@ def choose_shown(which, answers):
 
 def draw_shown():
     """Drawn faces, the same every time."""
-    return LabelledFaces("drawn faces", *draw_faces.draw_faces(DRAWN_FACES, seed=0))
+    return LabelledFaces("drawn faces", *drawn_faces.draw_faces(DRAWN_FACES, seed=0))
 
 
 def choose_active(faces, shown):

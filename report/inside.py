@@ -6,9 +6,9 @@ shown, since those of FER2013 are not ours to publish.
 
 import numpy as np
 
-import draw_faces
 from fer import (
     component_figures,
+    drawn_faces,
     filters,
     gradients,
     measures,
@@ -18,7 +18,7 @@ from fer import (
 )
 from fer import principal_components as pca
 from fer.command import InputError
-from fer.data import EMOTIONS
+from fer.faces import EMOTIONS
 from fer.progress import Progress
 from report.measure import compare, take
 from report.page import Missing
@@ -34,13 +34,11 @@ def plot_saliency_maps(run, shown, path):
         count=1,
     )
     rows = layout[layout >= 0]
-    layout[layout >= 0] = np.arange(len(rows))
     layer = saliency.find_grad_cam_layer(run.model, None)
-    explanation = explain(run, shown.images[rows], layer)
+    images, labels = shown.images[rows], shown.labels[rows]
+    explanation = explain(run, images, layer)
     title = f"{run.name}: what speaks for the predicted emotion"
-    sheets.plot_faces(
-        shown.images[rows], shown.labels[rows], explanation, layout, title, path
-    )
+    sheets.plot_faces(images, labels, explanation, layout >= 0, title, path)
 
 
 def explain(run, images, layer=None):
@@ -161,7 +159,7 @@ def analyze_faces(faces):
 
 def plot_components(found, path):
     """Draw principal components, and drawn faces rebuilt from them."""
-    faces = draw_faces.draw_emotions()
+    faces = drawn_faces.draw_emotions()
     faces = faces.reshape(len(faces), -1)
     rebuilt = pca.rebuild(faces, found, component_figures.NUM_COMPONENTS)
     component_figures.plot_components(found, rebuilt, path)

@@ -7,7 +7,6 @@ kernel k, stride s, c channels in and f out.
 from keras import layers
 
 from fer import complexity
-from fer.provenance import measure_size
 from report.measure import derive, take
 
 
@@ -19,12 +18,10 @@ def describe_network(run):
         layers have a kernel) and is_convolutional.
     """
     file, model = run.path, run.model
-    size = measure_size(model)
     rows = [describe_layer(file, layer) for layer in model.layers]
-    totals = {key: take(file, key, value) for key, value in size.items()}
+    totals = measure_size(run)
     for key in ("multiplications", "additions"):
-        values = [row[key] and row[key].value for row in rows]
-        total = None if None in values else sum(values)
+        total = complexity.add_known(row[key] and row[key].value for row in rows)
         totals[key] = take(file, key, total)
     for row in rows:
         row["share"] = None
@@ -43,6 +40,12 @@ def describe_network(run):
         "costliest": max(known, key=lambda row: row["share"].value, default=None),
         "is_convolutional": run.is_convolutional,
     }
+
+
+def measure_size(run):
+    """Parameters and multiply-adds of a run's network, as Measures by name."""
+    size = complexity.measure_size(run.model)
+    return {key: take(run.path, key, value) for key, value in size.items()}
 
 
 def describe_layer(file, layer):

@@ -148,7 +148,7 @@ def compare_kinds(runs, ask, pictures):
             f"No {kind} network is among the checkpoints.", f"python {other}{option}"
         )
     cnn, dnn = kinds
-    networks = [operations.describe_network(run)["totals"] for run in kinds]
+    networks = [operations.measure_size(run) for run in kinds]
     ratios = {
         key: networks[0][key]
         and networks[1][key]

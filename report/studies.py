@@ -3,7 +3,7 @@
 import re
 
 from experiments.ablations import INGREDIENTS, MAIN, Cell
-from fer import ensembles, paths
+from fer import ensembles, figures, paths
 from report.answers import average, compare_accuracy, describe_accuracy
 from report.measure import compare, derive
 from report.page import Missing
@@ -184,7 +184,7 @@ def describe_ensemble(runs, ask, pictures):
         "names": [one.name for one in found],
         "rows": list(describe_growth(whole, growth)),
         "gain": gain._replace(first="the average", second=f"{best.name} alone"),
-        "picture": pictures.draw(ensembles.plot_growth, growth, title),
+        "picture": pictures.draw(figures.plot_growth, growth, title),
     }
 
 

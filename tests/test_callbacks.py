@@ -11,17 +11,17 @@ from fer import callbacks
 
 @pytest.fixture
 def progress(monkeypatch):
-    """The Progress of a run of 4 epochs of 10 batches, one of which was resumed."""
+    """Of a run of 4 epochs of 10 batches, one of which was resumed."""
     clock = types.SimpleNamespace(now=100.0)
     monkeypatch.setattr(callbacks.time, "perf_counter", lambda: clock.now)
     row = {"epoch": 1, "accuracy": 0.25, "loss": 1.5, "seconds": 20.0}
     row |= {"val_accuracy": 0.5, "val_loss": 1.25}
     keeper = types.SimpleNamespace(
         recipe=dataclasses.replace(RECIPE, epochs=4),
-        faces=types.SimpleNamespace(num_batches=10),
+        batches=types.SimpleNamespace(num_batches=10),
         history=[row],
     )
-    progress = callbacks.Progress(keeper)
+    progress = callbacks.EpochProgress(keeper)
     progress.clock = clock
     progress.on_train_begin()
     return progress

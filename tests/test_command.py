@@ -10,6 +10,9 @@ import time
 import pytest
 from conftest import ROOT
 
+from fer import files
+from fer.command import InputError
+
 # Runs a script as a notebook does, tells how it ended and which threads are left.
 HOST = """
 import json, runpy, signal, sys, threading, time
@@ -192,3 +195,19 @@ def test_a_notebook_survives_its_scripts(tmp_path, drawn):
     finally:
         client.stop_channels()
         manager.shutdown_kernel(now=True)
+
+
+def test_a_link_keeps_leading_to_the_file_that_is_written(tmp_path):
+    (tmp_path / "link.csv").symlink_to(tmp_path / "target.csv")
+    (tmp_path / "target.csv").write_text("old")
+    files.write_table(tmp_path / "link.csv", ["id"], [[1]])
+    assert (tmp_path / "link.csv").is_symlink()
+    assert (tmp_path / "target.csv").read_text() == "id\n1\n"
+
+
+def test_what_is_no_file_is_not_replaced(tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    for path, kind in ((tmp_path, "a folder"), (tmp_path / "pipe", "a device or a")):
+        with pytest.raises(InputError, match=f"to write, found {kind}"):
+            files.write_table(path, ["id"], [])
+    assert [path.name for path in tmp_path.iterdir()] == ["pipe"]

@@ -6,15 +6,16 @@ from pathlib import Path
 import keras
 import numpy as np
 import pytest
-from conftest import run_script
+from conftest import ROOT, run_script
 from keras import layers
 from PIL import Image
 
 import plot_confusion_matrix
-from fer import checkpoints, data, figures, measures, paths
+from fer import checkpoints, figures, measures, paths
 from fer.command import InputError
+from fer.faces import EMOTIONS, compute_fingerprint
 
-HAPPY, SAD = data.EMOTIONS.index("happy"), data.EMOTIONS.index("sad")
+HAPPY, SAD = EMOTIONS.index("happy"), EMOTIONS.index("sad")
 
 
 @pytest.fixture
@@ -27,7 +28,7 @@ def counts():
 
 
 def one_hot(predictions):
-    return np.eye(len(data.EMOTIONS))[predictions]
+    return np.eye(len(EMOTIONS))[predictions]
 
 
 def test_confusions_in_words(counts):
@@ -42,7 +43,7 @@ def test_confusions_in_words(counts):
 
 def test_rows_are_true_emotions_and_sum_to_one(counts):
     labels = np.array([SAD, SAD, HAPPY])
-    confusion = measures.compute_confusion(labels, one_hot([HAPPY, SAD, HAPPY]))
+    confusion = measures.compute_confusion(one_hot([HAPPY, SAD, HAPPY]), labels)
     assert confusion.shape == (7, 7) and confusion.sum() == 3
     assert confusion[SAD, HAPPY] == 1 and confusion[HAPPY, SAD] == 0
 
@@ -57,7 +58,7 @@ def test_rows_are_true_emotions_and_sum_to_one(counts):
 def test_scores_of_a_hand_made_case():
     """Sad: 1 of 2 found, nothing else called sad. Happy: found, once too often."""
     labels = np.array([SAD, SAD, HAPPY])
-    table = measures.describe_scores(labels, one_hot([HAPPY, SAD, HAPPY]))
+    table = measures.describe_scores(one_hot([HAPPY, SAD, HAPPY]), labels)
     rows = {line.split()[0]: line.split() for line in table.splitlines() if line}
     assert rows["sad"][1:] == ["1.000", "0.500", "0.667", "2"]
     assert rows["happy"][1:] == ["0.500", "1.000", "0.667", "1"]
@@ -146,7 +147,7 @@ def faces():
 
 
 def write_record(path, faces, rows):
-    settings = {"faces": checkpoints.compute_fingerprint(*faces)}
+    settings = {"faces": compute_fingerprint(*faces)}
     record = {"settings": settings, "validation_rows": rows}
     path.with_suffix(".json").write_text(json.dumps(record))
     return path
@@ -226,5 +227,6 @@ def test_without_a_model_the_default_one_is_taken(trained, drawn, monkeypatch):
 
 
 def test_a_figure_of_an_unknown_kind_is_refused():
+    model = str(ROOT / "pretrained/cnn.keras")
     with pytest.raises(InputError, match="figure.doc: expected .*png"):
-        plot_confusion_matrix.main(["one.keras", "--output", "figure.doc"])
+        plot_confusion_matrix.main([model, "--output", "figure.doc"])

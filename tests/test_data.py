@@ -10,11 +10,12 @@ from PIL import Image
 
 from fer import data
 from fer.command import InputError
+from fer.faces import EMOTIONS, NUM_PIXELS
 
 
 def make_face(number):
     """A distinct flat array of 2,304 grey levels with 0 and 255 among them."""
-    levels = (np.arange(data.NUM_PIXELS) * 7 + number) % 256
+    levels = (np.arange(NUM_PIXELS) * 7 + number) % 256
     return levels.astype(np.uint8)
 
 
@@ -127,7 +128,7 @@ def test_ids_stay_with_their_faces_where_usage_chooses(tmp_path):
 
 def draw_folder(folder):
     for label, face in zip(LABELS, FACES, strict=True):
-        place = folder / data.EMOTIONS[label]
+        place = folder / EMOTIONS[label]
         place.mkdir(parents=True, exist_ok=True)
         picture = Image.fromarray(face.reshape(48, 48))
         picture.save(place / f"{len(list(place.iterdir()))}.png")

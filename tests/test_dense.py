@@ -10,6 +10,7 @@ from keras import layers
 from tiny_network import build_tiny
 
 from fer.command import InputError
+from fer.complexity import count_weighted_layers
 from networks import NETWORKS, dense
 
 
@@ -38,7 +39,7 @@ def test_the_model_has_the_counted_parameters(target, num_layers):
     model = dense.build_dnn(target, num_layers)
     widths = dense.compute_widths(target, num_layers)
     assert model.count_params() == dense.count_parameters(widths)
-    assert dense.count_weighted_layers(model) == num_layers
+    assert count_weighted_layers(model) == num_layers
     assert model.output_shape == (None, 7)
 
 
@@ -75,7 +76,7 @@ def test_every_layer_with_products_of_weights_counts():
             layers.Flatten()(layers.SeparableConv2D(4, 3)(layers.Conv2D(2, 3)(pixels)))
         ),
     )
-    assert dense.count_weighted_layers(model) == 3
+    assert count_weighted_layers(model) == 3
 
 
 def test_a_pair_without_a_dense_network_is_matched_to_its_cnn():
@@ -83,8 +84,8 @@ def test_a_pair_without_a_dense_network_is_matched_to_its_cnn():
     cnn = NETWORKS["vgg"].build_cnn()
     model = build()
     assert abs(model.count_params() - cnn.count_params()) <= cnn.count_params() * 1e-4
-    weighted = dense.count_weighted_layers(cnn)
-    assert dense.count_weighted_layers(model) == weighted
+    weighted = count_weighted_layers(cnn)
+    assert count_weighted_layers(model) == weighted
     assert description == f"dense {cnn.count_params():,} in {weighted} layers"
     # A pair with one of its own keeps it, unless --match asks for another.
     assert dense.find_dnn("small")[0] is NETWORKS["small"].build_dnn

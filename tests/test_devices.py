@@ -225,7 +225,7 @@ def test_where_one_of_two_processes_is_killed_both_resume(faces, one, tmp_path):
     killed = time.monotonic()
     _, errors = finish(first, 2)
     assert time.monotonic() - killed < 30
-    assert find_fault(errors).startswith(f"error: {devices.LOST}")
+    assert find_fault(errors).startswith(f"error: {devices.PROCESS_LOST}")
     assert (folders[0] / "checkpoints/run.state").exists()
 
     first, second = start_pair(faces, folders)
@@ -248,7 +248,7 @@ def test_where_the_first_process_is_killed_one_device_resumes(faces, one, tmp_pa
     killed = time.monotonic()
     _, errors = second.communicate(timeout=60)
     assert time.monotonic() - killed < 30 and second.returncode != 0
-    assert find_fault(errors).startswith(f"error: {devices.LOST}")
+    assert find_fault(errors).startswith(f"error: {devices.PROCESS_LOST}")
 
     output, _ = finish(start(faces, folders[0]))
     assert "epoch 2/2" in output and "epoch 1/2" not in output

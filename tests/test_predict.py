@@ -1,6 +1,8 @@
 """predict.py on faces as they come: labelled, packed, named, or missing."""
 
 import csv
+import json
+import shutil
 import subprocess
 import sys
 import zipfile
@@ -10,8 +12,8 @@ import pytest
 from conftest import ROOT, run_script
 from PIL import Image
 
-from draw_faces import draw_faces
-from fer import data
+from fer.drawn_faces import draw_faces
+from fer.faces import EMOTIONS, compute_fingerprint
 
 IMAGES, LABELS = draw_faces(40, 5)
 
@@ -65,7 +67,7 @@ def test_pictures_keep_their_names_in_the_submission(model, tmp_path):
     for name, image in zip(names, IMAGES, strict=False):
         Image.fromarray(image[..., 0]).save(folder / name, lossless=True)
     # As the numbers of a submission, in words, and of two faces only.
-    known = [["id", "label"], [names[1], data.EMOTIONS[answers[1]]], [names[0], "6"]]
+    known = [["id", "label"], [names[1], EMOTIONS[answers[1]]], [names[0], "6"]]
     with open(tmp_path / "known.csv", "w", newline="") as file:
         csv.writer(file).writerows(known)
     arguments = ["--test", folder, "--labels", "known.csv", "--probabilities", "p.csv"]
@@ -75,19 +77,40 @@ def test_pictures_keep_their_names_in_the_submission(model, tmp_path):
     accuracy = (1 + (answers[0] == 6)) / 2
     assert f"accuracy {accuracy:.5f} on 2 faces (known labels)" in process.stdout
     header, *rows = read_csv(tmp_path / "p.csv")
-    assert header == ["id", *data.EMOTIONS] and [row[0] for row in rows] == names
+    assert header == ["id", *EMOTIONS] and [row[0] for row in rows] == names
     shares = np.array([row[1:] for row in rows], dtype=float)
     np.testing.assert_allclose(shares.sum(axis=1), 1, atol=1e-5)
     np.testing.assert_array_equal(shares.argmax(axis=1), answers[:3])
+
+
+def test_faces_of_the_training_are_called_that(model, tmp_path):
+    path, _ = model
+    train = tmp_path / "train.csv"
+    rows = [
+        f"{label},{' '.join(map(str, image.ravel()))}"
+        for label, image in zip(LABELS, IMAGES, strict=True)
+    ]
+    train.write_text("\n".join(["label,feature", *rows]))
+    shutil.copy(path, tmp_path / "known.keras")
+    record = {"settings": {"faces": compute_fingerprint(IMAGES, LABELS)}}
+    (tmp_path / "known.json").write_text(json.dumps(record))
+    arguments = ["known.keras", "--test", "train.csv"]
+    process = run_script("predict.py", *arguments, cwd=tmp_path)
+    assert "warning: known.keras was trained on these faces" in process.stderr
 
 
 @pytest.mark.parametrize(
     "arguments, expected",
     [
         (
-            ["--probabilities", "./submission.csv"],
+            ["tiny.keras", "--probabilities", "./submission.csv"],
             "--probabilities ./submission.csv: expected another file than --output",
         ),
+        (
+            ["tiny.keras", "--output", "tiny.keras"],
+            "--output tiny.keras: expected another file than tiny.keras",
+        ),
+        (["tiny.keras", "--output", "/"], "/: expected a file to write"),
         (["tiny.keras", "--test", "nowhere.csv"], "nowhere.csv: expected a CSV file"),
         (["nowhere.keras"], "nowhere.keras: expected a checkpoint, found no such"),
         ([], "no MODEL named"),

@@ -13,9 +13,8 @@ from conftest import ROOT, run_script
 from PIL import Image
 from tiny_network import build_tiny
 
-import draw_faces
 import recognize
-from fer import command, data, face_table, pictures
+from fer import command, data, drawn_faces, face_table, pictures
 from fer.command import InputError
 from fer.faces import EMOTIONS
 from fer.recognition import Recognizer
@@ -184,7 +183,7 @@ def test_copies_never_fall_on_other_files(portrait, model, tmp_path, run):
 
 def test_whole_needs_no_detector(model, tmp_path):
     """Also where the packages are not there; a cut face stays as it is, to the bit."""
-    faces = draw_faces.draw_faces(7, 0)[0][:3]
+    faces = drawn_faces.draw_faces(7, 0)[0][:3]
     for number, face in enumerate(faces):
         Image.fromarray(face[..., 0]).save(tmp_path / f"{number}.png")
     Image.new("L", (90, 60), 100).save(tmp_path / "wide.png")
@@ -283,6 +282,14 @@ def test_what_was_found_until_a_run_is_stopped_is_kept(
     monkeypatch.setattr(pictures, "read_color", stop_at_the_second)
     with pytest.raises(KeyboardInterrupt):
         run("a.jpg", "b.jpg", "--model", model)
+    assert [row["picture"] for row in read_rows(tmp_path / "recognized")] == ["a.jpg"]
+
+
+def test_a_table_is_not_replaced_by_nothing(portrait, model, tmp_path, run):
+    portrait.save(tmp_path / "a.jpg")
+    (tmp_path / "text.jpg").write_text("no picture")
+    run("a.jpg", "--model", model)
+    run("text.jpg", "--model", model, status=2)
     assert [row["picture"] for row in read_rows(tmp_path / "recognized")] == ["a.jpg"]
 
 

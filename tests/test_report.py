@@ -23,6 +23,7 @@ from tiny_network import build_tiny
 
 import write_report
 from fer import checkpoints, command, complexity, data, prediction, saliency
+from fer.faces import EMOTIONS, compute_fingerprint
 from networks.blocks import emotion_output, face_input
 from report import measure, results, table
 from report.faces import LabelledFaces, load_test
@@ -126,7 +127,7 @@ def write_run(folder, name, model, faces, **record):
         "images_per_second": 345.6,
         "settings": {
             "network": "tiny",
-            "faces": data.compute_fingerprint(images, labels),
+            "faces": compute_fingerprint(images, labels),
             "epochs": 3,
             "optimizer": "sgd",
             "patience": None,
@@ -278,12 +279,12 @@ class Sources:
             return self.explain_all(model, faces)[key.removeprefix("saliency, ")]
         if key.startswith(("faces of", "recall of", "precision of")):
             measured, emotion = key.split(" of ")
-            emotion = data.EMOTIONS.index(emotion)
+            emotion = EMOTIONS.index(emotion)
             if measured == "faces":
                 return (labels == emotion).sum()
             return right[(labels if measured == "recall" else given) == emotion].mean()
         if " taken for " in key:
-            true, other = map(data.EMOTIONS.index, key.split(" taken for "))
+            true, other = map(EMOTIONS.index, key.split(" taken for "))
             return (given[labels == true] == other).mean()
         bins = np.minimum((sure.astype(float) * 15).astype(int), 14)
         error = sum(

@@ -9,6 +9,7 @@ from PIL import Image
 
 import plot_saliency
 from fer import command, data, gradients, prediction, saliency, sheets
+from fer.faces import EMOTIONS
 
 
 @pytest.fixture
@@ -278,7 +279,7 @@ def test_a_dnn_has_no_grad_cam(dense, drawn, drawn_figures, capsys):
         np.testing.assert_allclose(picture[..., 1], images[row, ..., 0] / 255)
     headings = [text for text in texts(figure) if text.startswith("predicted")]
     for heading, row in zip(headings, (0, 5), strict=True):
-        assert f", true {data.EMOTIONS[labels[row]]} " in heading
+        assert f", true {EMOTIONS[labels[row]]} " in heading
 
 
 def test_bad_input_is_refused(dense, drawn, tmp_path):
@@ -320,24 +321,24 @@ def test_what_a_sheet_of_faces_shows(images, drawn_figures):
     probabilities = np.eye(7)[[3, 4, 5]] * 0.9
     maps = np.random.default_rng(7).random((2, 3, 48, 48))
     explanation = saliency.Explanation(probabilities, *maps)
-    layout = np.array([[-1, 2], [0, 1]])
-    sheets.plot_faces(images, [3, 0, 5], explanation, layout, "title", "faces.png")
+    is_shown = np.array([[False, True], [True, True]])
+    sheets.plot_faces(images, [3, 0, 5], explanation, is_shown, "title", "faces.png")
     figure = drawn_figures.pop()[1]
     panel, bar = figure.axes
     columns = sheets.build_columns(images, explanation)
     assert texts(figure) == [
         "none among these faces",
         *columns,
-        "predicted surprise 0.90, true surprise 0.90",
-        *columns,
         "predicted happy 0.90, true happy 0.90",
+        *columns,
         "predicted sad 0.90, true angry 0.00",
+        "predicted surprise 0.90, true surprise 0.90",
     ]
     assert list(columns)[-1] == "Grad-CAM" and len(panel.images) == 4 * 6
     tiles = np.reshape([image.get_array() for image in panel.images], (4, 6, 48, 48, 3))
     assert (tiles[0] == 1).all()
-    for place, face in enumerate((2, 0, 1), start=1):
-        for tile, pictures in zip(tiles[place], columns.values(), strict=True):
+    for face in range(3):
+        for tile, pictures in zip(tiles[face + 1], columns.values(), strict=True):
             np.testing.assert_array_equal(tile, pictures[face])
     assert (bar.get_ylabel(), bar.get_ylim()) == ("share of the peak", (0, 1))
     # The blocks stand beside one another, the lines below one another.

@@ -16,6 +16,7 @@ from conftest import ROOT, run_script
 import experiments
 from fer import checkpoints, data, distillation, flags, prediction
 from fer.command import InputError
+from fer.faces import EMOTIONS
 from networks import NETWORKS
 
 SCRIPTS = sorted(path.name for path in ROOT.glob("*.py"))
@@ -78,7 +79,7 @@ def test_the_checkpoint_needs_nothing_of_this_project(trained, drawn, tmp_path):
     )
     subprocess.run([sys.executable, "-c", program], cwd=tmp_path, check=True)
     elsewhere = np.load(tmp_path / "elsewhere.npy")
-    ours = pd.read_csv(tmp_path / "probabilities.csv")[list(data.EMOTIONS)].to_numpy()
+    ours = pd.read_csv(tmp_path / "probabilities.csv")[list(EMOTIONS)].to_numpy()
     assert np.abs(elsewhere - ours).max() < 1e-5
     assert np.allclose(elsewhere.sum(axis=1), 1, atol=1e-5)
 

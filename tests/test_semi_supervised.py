@@ -16,9 +16,11 @@ from experiments.semi_supervised import CEILING, Cell
 from fer import data, state
 from fer.augmentation import AUGMENTATIONS, AugmentedFaces, FaceGenerator
 from fer.command import InputError
+from fer.faces import EMOTIONS
 
 TINY = SemiSupervisedRecipe(
     **dataclasses.asdict(dataclasses.replace(RECIPE, batch_size=32)),
+    method="supervised",
     labelled=0.3,
     threshold=0.15,
     warmup_epochs=1,
@@ -61,7 +63,7 @@ def test_labels_are_kept_by_share_emotion_and_seed(faces):
     both = np.concatenate([labelled, unlabelled])
     np.testing.assert_array_equal(np.sort(both), faces.train_rows)
     assert len(labelled) == pytest.approx(0.3 * len(both), abs=1)
-    for label in range(len(data.EMOTIONS)):
+    for label in range(len(EMOTIONS)):
         of_emotion = (faces.labels[both] == label).sum()
         kept = (faces.labels[labelled] == label).sum()
         assert kept == pytest.approx(0.3 * of_emotion, abs=1)

@@ -126,3 +126,11 @@ def test_a_whole_run_says_nothing_on_stderr(script, trained, drawn, tmp_path):
     command = [sys.executable, ROOT / script, *map(str, arguments[script])]
     process = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
     assert (process.returncode, process.stderr) == (0, "")
+
+
+def test_a_backend_that_is_not_there_is_named(tmp_path):
+    process = start(tmp_path, "", KERAS_BACKEND="theano")
+    assert process.returncode == 2
+    assert process.stderr.startswith(
+        "error: KERAS_BACKEND=theano: expected the package"
+    )

@@ -6,6 +6,7 @@ Every case is a file or folder as other people write, export, pack or name it.
 import bz2
 import gzip
 import io
+import os
 import tarfile
 import zipfile
 
@@ -15,11 +16,12 @@ from PIL import Image
 
 from fer import data, faces
 from fer.command import InputError
+from fer.faces import NUM_PIXELS
 
 LABELS = [3, 0, 6, 3, 1, 2, 4, 5]
 # Distinct faces with all levels from 0 to 255.
 LEVELS = np.array(
-    [(np.arange(data.NUM_PIXELS) * 7 + row) % 256 for row in range(8)], dtype=np.uint8
+    [(np.arange(NUM_PIXELS) * 7 + row) % 256 for row in range(8)], dtype=np.uint8
 )
 TEXTS = [" ".join(map(str, face)) for face in LEVELS]
 USAGES = ["Training"] * 4 + ["PublicTest"] * 2 + ["PrivateTest"] * 2
@@ -37,7 +39,7 @@ WORDS = ["Happy", "anger", "NEUTRAL", "happiness", "Disgusted", "fearful", "sadn
 WORDS += ["surprised"]
 QUOTED = [f'"[{text.replace(" ", ", ")}]"' for text in TEXTS]
 SINGLE = [text.replace(" ", ",") for text in TEXTS]
-NUMBERS = range(data.NUM_PIXELS)
+NUMBERS = range(NUM_PIXELS)
 
 
 def name_pixels(pattern):
@@ -464,6 +466,7 @@ def test_the_counts_of_fer2013_in_another_order_are_recognized():
         "happy, sad, surprise, neutral"
     )
     assert len(describe([467, 56, 496, 895, 607, 653, 415])) == 2
+    assert len(describe([958, 111, 1024, 1774, 1233, 1247, 831])) == 2
     assert len(describe([3995, 436, 4097, 7215, 4965, 4830, 3170])) == 1
 
 
@@ -534,7 +537,11 @@ REFUSED = {
     ),
     "a Usage of another name": (
         write_csv("emotion,pixels,part", LABELS, TEXTS, USAGES),
-        "expected the column 'part' to be called Usage, found 'Training' in it",
+        "expected the column 'part' to be called Usage, found PrivateTest, ",
+    ),
+    "a Usage of another name and other words": (
+        write_csv("emotion,pixels,type", LABELS, TEXTS, ["train"] * 6 + ["test"] * 2),
+        "expected the column 'type' to be called Usage, found test, train in it",
     ),
     "labels from 1 to 7": (
         write_csv("label,feature", [1, 2, 3, 4, 5, 6, 7, 1], TEXTS),
@@ -625,6 +632,12 @@ def test_folders_that_are_refused_say_why(tmp_path):
             load(folder)
         assert expected in str(refusal.value)
     assert data.load_test_faces(other).ids == ["freude/a.png", "wut/b.png"]
+
+
+def test_a_pipe_is_no_file(tmp_path):
+    os.mkfifo(tmp_path / "faces.csv")
+    with pytest.raises(InputError, match="expected a file, found a pipe or a device"):
+        data.load_test_faces(tmp_path / "faces.csv")
 
 
 @pytest.mark.parametrize("kind", ["PNG", "BMP", "PPM", "WEBP", "TGA"])
