@@ -82,8 +82,8 @@ def print_counts(predictions):
         print(f"{emotion:8} {count:6,} {count / len(predictions):6.1%}")
 
 
-def print_accuracy(predictions, faces, paths):
-    """Say how many of the known labels were met, for each part of the file."""
+def warn_of_known_faces(paths, faces):
+    """Say which checkpoints were trained on the file of these labelled faces."""
     from fer.checkpoints import load_record
 
     fingerprint = compute_fingerprint(faces.images, faces.labels)
@@ -95,6 +95,10 @@ def print_accuracy(predictions, faces, paths):
                 "plot_confusion_matrix.py says",
                 file=sys.stderr,
             )
+
+
+def print_accuracy(predictions, faces):
+    """Say how many of the known labels were met, for each part of the file."""
     for part, rows in faces.list_labelled().items():
         if rows.any():
             accuracy = (predictions[rows] == faces.labels[rows]).mean()
@@ -122,7 +126,8 @@ def main():
         print(f"wrote {options.probabilities}")
     print_counts(predictions)
     if faces.labels is not None:
-        print_accuracy(predictions, faces, paths)
+        warn_of_known_faces(paths, faces)
+        print_accuracy(predictions, faces)
     print(f"wrote {options.output}")
 
 

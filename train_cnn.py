@@ -55,8 +55,8 @@ def train(build, recipe, options, fit=None):
     if options.start_from:
         faces = fine_tuning.keep_held_out(faces, options.start_from)
 
-    # It sees to the rest: one process a name, an exact --resume, a clean Ctrl-C, and no
-    # file that is half written.
+    # open_run sees to the rest: one process a name, an exact --resume, a clean Ctrl-C,
+    # and no file that is half written.
     with open_run(build, recipe, options, faces) as run:
         targets = faces.train_targets
         if recipe.teachers and not run.is_finished():

@@ -21,14 +21,19 @@ import sys
 
 from fer import command, silence
 
-BACKENDS = ("tensorflow", "jax", "torch")
 
-# Keras would say it with a traceback.
-backend = os.environ.get("KERAS_BACKEND", BACKENDS[0])
-if backend not in BACKENDS or importlib.util.find_spec(backend) is None:
-    advice = "install it" if backend in BACKENDS else f"choose {', '.join(BACKENDS)}"
-    expected = f"expected the package of a backend, found none; {advice}"
-    sys.exit(command.fail(f"KERAS_BACKEND={backend}: {expected}"))
+def require_backend():
+    """End with one line where Keras would end with a traceback."""
+    backend = os.environ.get("KERAS_BACKEND")
+    if backend and importlib.util.find_spec(backend) is None:
+        fault = (
+            f"KERAS_BACKEND={backend}: expected the package of a backend, found none; "
+            "install it, or choose tensorflow"
+        )
+        sys.exit(command.fail(fault))
+
+
+require_backend()
 silence.install()
 # Of a GPU's memory only what is needed: an experiment and its runs share the GPU.
 os.environ.setdefault("TF_FORCE_GPU_ALLOW_GROWTH", "true")

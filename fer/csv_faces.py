@@ -78,10 +78,10 @@ def read_csv(name, file, classes, needed="pixels", unique=False):
             f"{name}: expected faces below the header, found none; download it again"
         )
     columns.check_numbers(name)
-    columns.check_others(name)
     classes.check(name)
     if faults:
         raise refuse_rows(name, faults, row)
+    columns.check_others(name)
     return columns.make_faces(name, unique)
 
 
@@ -149,8 +149,16 @@ class Columns:
         """
         columns = self.header.columns
         for column, words in self.others.items():
+            word = fields[column].strip().decode("latin-1")
+            if word in USAGES:
+                # Left out it would train on the faces that it keeps for the test.
+                raise Fault(
+                    f"expected the column {shorten(self.header.names[column])} to be "
+                    f"called Usage, found {quote(fields[column])} in it",
+                    "correct its name, or delete it",
+                )
             if len(words) <= len(USAGES):
-                words.add(fields[column].strip().decode("latin-1"))
+                words.add(word)
         label = None
         if "label" in columns:
             label = self.find_label(fields[columns["label"]])
@@ -228,9 +236,9 @@ class Columns:
             )
 
     def check_others(self, name):
-        """Refuse a Usage under another name.
+        """Refuse a Usage under another name and in other words, as `add` in FER2013's.
 
-        Left out, it would train on the faces that it keeps for the test.
+        A word such as "test" says so only where all others are such words too.
         """
         for column, words in self.others.items():
             usages = set(map(find_usage, words))

@@ -121,8 +121,7 @@ def load_test(options):
     faces = data.load_labelled_test_faces(options.test, options.ignore, options.labels)
     known = faces.labels >= 0
     if options.usage:
-        usages = faces.usages or [None] * len(known)
-        known &= np.array([usage == options.usage for usage in usages])
+        known = faces.list_labelled().get(options.usage, np.zeros_like(known))
     if not known.any():
         raise InputError(
             f"{options.test}: expected labelled faces of Usage {options.usage}, found "

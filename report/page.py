@@ -41,7 +41,7 @@ QUALITY = 88
 SUPERSCRIPTS = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 # Shares whose standard error is smaller are given to a hundredth of a percent.
 FINE = 0.001
-# Of commits and files, which tell networks apart by their first digits.
+# Of commits and files: the first digits are enough to tell them apart.
 DIGEST = re.compile("[0-9a-f]{40}|[0-9a-f]{64}")
 DIGEST_DIGITS = 10
 SPACE = "\N{NO-BREAK SPACE}"

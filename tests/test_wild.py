@@ -537,7 +537,13 @@ REFUSED = {
     ),
     "a Usage of another name": (
         write_csv("emotion,pixels,part", LABELS, TEXTS, USAGES),
-        "expected the column 'part' to be called Usage, found PrivateTest, ",
+        "expected the column 'part' to be called Usage, found 'Training' in it",
+    ),
+    "a Usage of another name among other words": (
+        write_csv(
+            "emotion,pixels,part", LABELS, TEXTS, ["a", "b", "c", "d", "e", *USAGES[5:]]
+        ),
+        "expected the column 'part' to be called Usage, found 'PublicTest' in it",
     ),
     "a Usage of another name and other words": (
         write_csv("emotion,pixels,type", LABELS, TEXTS, ["train"] * 6 + ["test"] * 2),
