@@ -206,10 +206,20 @@ class AugmentedFaces(keras.utils.PyDataset):
             a beta distribution (Zhang et al. 2018, arXiv 1710.09412); 0 for not at all.
         devices: that divide every batch; where their number does not divide that of
             the faces, an epoch leaves out the last ones of its order.
+        answer: function from the changed faces of a batch to its targets, in the place
+            of `targets`, or None.
     """
 
     def __init__(
-        self, images, targets, batch_size, generator, seed, mixup=0.0, devices=ONE
+        self,
+        images,
+        targets,
+        batch_size,
+        generator,
+        seed,
+        mixup=0.0,
+        devices=ONE,
+        answer=None,
     ):
         # With a single worker Keras hands the queue to tf.data, which then idles up to
         # a minute at the end of an epoch; two threads keep it out. On other backends
@@ -223,6 +233,7 @@ class AugmentedFaces(keras.utils.PyDataset):
         self.seed = seed
         self.mixup = mixup
         self.devices = devices
+        self.answer = answer
         self.epoch = 0
         devices.require_enough(len(images), batch_size)
 
@@ -240,9 +251,11 @@ class AugmentedFaces(keras.utils.PyDataset):
             # A partner may be in another share.
             faces = self.generator.change(self.images[rows], rng)
             mixed = mix(faces, self.targets[rows], self.mixup, rng)
-            return tuple(values[share] for values in mixed)
-        faces = self.generator.change(self.images[rows], rng, share)
-        return faces, self.targets[rows[share]]
+            faces, targets = (values[share] for values in mixed)
+        else:
+            faces = self.generator.change(self.images[rows], rng, share)
+            targets = self.targets[rows[share]]
+        return faces, targets if self.answer is None else self.answer(faces)
 
 
 # Asked for by every batch. Two epochs, since threads may still be at the one before;
