@@ -58,15 +58,10 @@ def train(build, recipe, options, fit=None):
     # open_run sees to the rest: one process a name, an exact --resume, a clean Ctrl-C,
     # and no file that is half written.
     with open_run(build, recipe, options, faces) as run:
-        targets, answer = faces.train_targets, None
-        if not run.is_finished():
-            # Before the seed is set: loading networks draws random numbers.
-            if recipe.teachers:
-                targets = distillation.soften(targets, recipe.teachers, faces)
-            if recipe.imitate:
-                answer = distillation.build_imitated(
-                    recipe.imitate, faces, run.precision
-                )
+        targets = faces.train_targets
+        if recipe.teachers and not run.is_finished():
+            # Before the seed is set: loading teachers draws random numbers.
+            targets = distillation.soften(targets, recipe.teachers, faces)
 
         # What a batch shows is a function of (seed, epoch, batch), so that neither
         # threads nor --resume can change it.
@@ -78,7 +73,6 @@ def train(build, recipe, options, fit=None):
             options.seed,
             recipe.mixup,
             run.devices,
-            answer,
         )
 
         keras.utils.set_random_seed(options.seed)

@@ -206,20 +206,10 @@ class AugmentedFaces(keras.utils.PyDataset):
             a beta distribution (Zhang et al. 2018, arXiv 1710.09412); 0 for not at all.
         devices: that divide every batch; where their number does not divide that of
             the faces, an epoch leaves out the last ones of its order.
-        answer: function from the changed faces of a batch to its targets, in the place
-            of `targets`, or None.
     """
 
     def __init__(
-        self,
-        images,
-        targets,
-        batch_size,
-        generator,
-        seed,
-        mixup=0.0,
-        devices=ONE,
-        answer=None,
+        self, images, targets, batch_size, generator, seed, mixup=0.0, devices=ONE
     ):
         # With a single worker Keras hands the queue to tf.data, which then idles up to
         # a minute at the end of an epoch; two threads keep it out. On other backends
@@ -233,7 +223,6 @@ class AugmentedFaces(keras.utils.PyDataset):
         self.seed = seed
         self.mixup = mixup
         self.devices = devices
-        self.answer = answer
         self.epoch = 0
         devices.require_enough(len(images), batch_size)
 
@@ -251,11 +240,9 @@ class AugmentedFaces(keras.utils.PyDataset):
             # A partner may be in another share.
             faces = self.generator.change(self.images[rows], rng)
             mixed = mix(faces, self.targets[rows], self.mixup, rng)
-            faces, targets = (values[share] for values in mixed)
-        else:
-            faces = self.generator.change(self.images[rows], rng, share)
-            targets = self.targets[rows[share]]
-        return faces, targets if self.answer is None else self.answer(faces)
+            return tuple(values[share] for values in mixed)
+        faces = self.generator.change(self.images[rows], rng, share)
+        return faces, self.targets[rows[share]]
 
 
 # Asked for by every batch. Two epochs, since threads may still be at the one before;

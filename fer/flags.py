@@ -155,14 +155,6 @@ def add_recipe_flags(group, network_name, recipe):
         "held out keep their label. Each must have held out some; NAME_answers.npz of "
         "train_ensemble.py --folds works too (default: none)",
     )
-    add(
-        "--imitate",
-        nargs="+",
-        metavar="CHECKPOINT",
-        help="learn to answer as these networks do on average, about the faces as each "
-        "batch shows them; labels then only measure. They have to have held out the "
-        "faces to validate on, and each makes an epoch a third longer (default: none)",
-    )
 
 
 def add_run_flags(group, name):
@@ -233,8 +225,6 @@ def parse_run(parser, arguments=None):
             "argument --twin: expected --validation 0 beside it, for a run that holds "
             "faces out is measured itself; add that or leave --twin out"
         )
-    if options.imitate:
-        check_imitation(parser, options)
     if options.start_from is None:
         options.network = options.network or parser.get_default("network")
         return options
@@ -248,23 +238,8 @@ def parse_run(parser, arguments=None):
     return options
 
 
-def check_imitation(parser, options):
-    """Leave with a line where a flag has no effect beside --imitate."""
-    for flag in ("teachers", "label_smoothing", "class_weights"):
-        if getattr(options, flag):
-            parser.error(
-                f"argument --{flag.replace('_', '-')}: not allowed with --imitate, "
-                "whose networks give the targets"
-            )
-    if options.devices.count > 1:
-        parser.error("argument --imitate: expected one device, found --devices all")
-
-
 def override(recipe, options):
     """The recipe with every value that a flag gives."""
-    if getattr(options, "imitate", None):
-        # What labels need.
-        recipe = dataclasses.replace(recipe, label_smoothing=0.0, class_weights=False)
     given = {
         field.name: getattr(options, field.name)
         for field in dataclasses.fields(recipe)

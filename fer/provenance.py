@@ -24,7 +24,7 @@ RECORDED_PACKAGES = ("keras", "tensorflow", "jax", "torch", "numpy", "scipy")
 # By which TensorFlow, where it looks for devices, is told how many threads share one.
 THREADS_VARIABLE = "TF_NUM_INTRAOP_THREADS"
 # Settings that runs from before do not have; at their default a run has none of them.
-LATER_SETTINGS = {"keep": "best", "imitate": []}
+LATER_SETTINGS = {"keep": "best"}
 ROOT = Path(__file__).resolve().parent.parent
 
 
@@ -49,7 +49,6 @@ def describe_settings(build, recipe, options, faces, precision):
         **dataclasses.asdict(recipe),
         "augmentation": RECORDED_NAMES.get(recipe.augmentation, recipe.augmentation),
         "teachers": [checkpoints.compute_digest(path) for path in recipe.teachers],
-        "imitate": [checkpoints.compute_digest(path) for path in recipe.imitate],
     }
     if recipe.teachers:
         # They once answered for every face, those too that they were trained on.

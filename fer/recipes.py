@@ -35,8 +35,6 @@ class Recipe:
             `fer.augmentation.AugmentedFaces`.
         teachers: paths of checkpoints that answer for half of the target of a face
             that they held out; see `fer.distillation`.
-        imitate: paths of checkpoints whose average answer about every changed face is
-            its target, in the place of its label; see `fer.distillation`.
         augmentation: a name of `fer.augmentation.AUGMENTATIONS`.
         normalization: a name of `NORMALIZATIONS`, see `build_normalization`.
         class_weights: whether the loss weighs every emotion the same in all.
@@ -55,7 +53,6 @@ class Recipe:
     label_smoothing: float = 0.0
     mixup: float = 0.0
     teachers: tuple = ()
-    imitate: tuple = ()
     augmentation: str = "geometric"
     normalization: str = "standard"
     class_weights: bool = False

@@ -52,8 +52,7 @@ def open_run(build, recipe, options, faces):
             to a run with other settings.
     """
     checkpoint = run_file(options.name, ".keras")
-    sources = [*recipe.teachers, *recipe.imitate]
-    sources += filter(None, [options.start_from, options.twin])
+    sources = [*recipe.teachers, *filter(None, [options.start_from, options.twin])]
     if checkpoint.resolve() in {Path(path).resolve() for path in sources}:
         raise InputError(
             f"{checkpoint}: expected another file than those that flags name, found "

@@ -199,14 +199,6 @@ def test_every_kind_of_recipe_resumes(runner, tmp_path, recipe):
     assert_same_run(killed, tmp_path / "whole")
 
 
-@pytest.mark.slow
-def test_a_run_that_imitates_another_resumes(runner, whole, tmp_path):
-    arguments = ["--imitate", str(whole / "checkpoints/run.keras"), "--mixup", "1"]
-    runner.run(tmp_path / "whole", *arguments)
-    kill_and_resume(runner, tmp_path / "killed", QUICK_MOMENTS, *arguments)
-    assert_same_run(tmp_path / "killed", tmp_path / "whole")
-
-
 @pytest.mark.parametrize(
     ("number", "status", "moment", "epochs"),
     [
