@@ -31,7 +31,7 @@ def build_parser():
     text = "checkpoints to average (default: as for predict.py)"
     add("--model", nargs="+", default=[], type=Path, metavar="CHECKPOINT", help=text)
     add("--tta", action="store_true", help="average over 26 views of every face")
-    text = "where the copies and faces.csv go (default: %(default)s)"
+    text = "where copies go, and faces.csv of this run's faces (default: %(default)s)"
     add("--output", default=Path("recognized"), **folder, help=text)
     text = "each picture is one face (the square in its middle): no detector"
     add("--whole", action="store_true", help=text)
@@ -77,8 +77,9 @@ def recognize_all(options, sources):
     photos.check_output(options.output)
     models = paths.choose_models(options.model)
     recognizer = Recognizer(models, options.tta, options.whole)
+    table, rows = options.output / photos.TABLE, []
+    wrote = "replaced" if table.exists() else "wrote"
     photos.open_output(options.output)
-    rows = []
 
     def recognize(source, name):
         copy = options.output / name
@@ -93,9 +94,9 @@ def recognize_all(options, sources):
     finally:
         # Also what was found until Ctrl-C or a full disk, unless that is nothing.
         if rows or failures is not None:
-            files.write_table(options.output / photos.TABLE, face_table.COLUMNS, rows)
+            files.write_table(table, face_table.COLUMNS, rows)
     print(f"in all: {face_table.describe_rows(rows)}")
-    print(f"wrote {options.output / photos.TABLE}")
+    print(f"{wrote} {table}")
     return failures
 
 

@@ -33,6 +33,7 @@ def require_backend():
         sys.exit(command.fail(fault))
 
 
+command.hush_interrupts()
 require_backend()
 silence.install()
 # Of a GPU's memory only what is needed: an experiment and its runs share the GPU.

@@ -66,6 +66,17 @@ def file_stem(text):
     return text
 
 
+def hush_interrupts():
+    """Have Ctrl-C show no traceback either while a script still imports."""
+    report = sys.excepthook
+
+    def report_others(kind, error, traceback):
+        if not issubclass(kind, KeyboardInterrupt):
+            report(kind, error, traceback)
+
+    sys.excepthook = report_others
+
+
 def run(main):
     """Run the `main` of a script; a user's mistake becomes one line and exit code 2.
 

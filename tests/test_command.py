@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 import subprocess
 import sys
 import textwrap
@@ -75,6 +76,19 @@ def test_a_script_ends_alike_with_and_without_a_process_of_its_own(
         assert process.returncode == code
         assert process.stderr.splitlines() == ([line] if line else [])
     assert run_in_host([script], tmp_path)[0] == code
+
+
+@pytest.mark.parametrize(
+    ("stop", "says"), [("KeyboardInterrupt", ""), ("ValueError('of ours')", "of ours")]
+)
+def test_ctrl_c_shows_no_traceback_while_a_script_imports(tmp_path, stop, says):
+    (tmp_path / "slow_import.py").write_text(f"raise {stop}")
+    script = write_script(tmp_path, "pass")
+    lines = script.read_text().replace("def main", "import slow_import\ndef main")
+    script.write_text(lines)
+    process = subprocess.run([sys.executable, script], capture_output=True, text=True)
+    assert process.returncode == (1 if says else -signal.SIGINT)
+    assert says in process.stderr and bool(says) == ("Traceback" in process.stderr)
 
 
 def test_a_process_of_its_own_does_not_wait_for_threads(tmp_path):

@@ -155,7 +155,7 @@ def test_the_copy_shows_the_box_and_no_more(portrait, model, tmp_path, run):
     )
 
 
-def test_copies_never_fall_on_other_files(portrait, model, tmp_path, run):
+def test_copies_never_fall_on_other_files(portrait, model, tmp_path, run, capsys):
     for name in ("a/x.jpg", "b/x.jpg", "b/X.png"):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         portrait.resize((128, 150)).save(tmp_path / name)
@@ -174,6 +174,8 @@ def test_copies_never_fall_on_other_files(portrait, model, tmp_path, run):
     assert pictures_before == {p: p.read_bytes() for p in tmp_path.glob("[ab]/*")}
     # A second run takes its own folder again, and no copy for a source.
     run(".", "--output", "recognized", "--model", model)
+    said = capsys.readouterr().out.splitlines()[-1]
+    assert said == f"replaced {os.path.join('recognized', 'faces.csv')}"
     assert {row["picture"] for row in read_rows(tmp_path / "recognized")} == {
         "a/x.jpg",
         "b/X.png",
