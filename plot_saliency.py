@@ -170,7 +170,7 @@ def main(arguments=None):
     rows = layout[layout >= 0]
     images, labels = faces.images[rows], faces.labels[rows]
     explanation = explain(images, layer)
-    title = f"{Path(checkpoint).stem}: what speaks for the predicted emotion"
+    title = f"{Path(checkpoint).stem}: what the predicted emotion depends on"
     sheets.plot_faces(images, labels, explanation, layout >= 0, title, path)
     print(f"wrote {path}")
 

@@ -95,7 +95,7 @@ def train(build, recipe, options, fit=None):
         if not run.is_finished():
             (fit or fit_epochs)(model, batches, faces, run)
 
-        # The best epoch, in float32, measured again from the file.
+        # The epoch that is kept, in float32, measured again from the file.
         return run.publish(build, faces)
 
 

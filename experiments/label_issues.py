@@ -4,12 +4,13 @@
     python -m experiments.label_issues pretrained/starts/*.keras
 
 Each checkpoint is asked, with --tta, about the faces that it held out; where several
-did, their answers are averaged. A face is listed where they give another emotion at
-least the probability that they give it, on average, where it is the label (confident
-learning, Northcutt et al. 2021, arXiv 1911.00068, by cleanlab). Prints how many of each
-emotion, and writes their rows, counted from 0 in --train, the surest first, with the
-emotion that was answered and its probability. `train_ensemble.py --folds` has already
-asked about every face. Training keeps all of them, for the test has such labels too.
+did, their answers are averaged. A face is listed where its label is not what they think
+likeliest, and they give another emotion at least the probability that they give it, on
+average, where it is the label (confident learning, Northcutt et al. 2021, arXiv
+1911.00068, by cleanlab). Prints how many of each emotion, and writes their rows,
+counted from 0 in --train, the surest first, with the emotion that was answered and its
+probability. `train_ensemble.py --folds` has already asked about every face. Training
+keeps all of them, for the test has such labels too.
 Needs cleanlab, which requirements-test.txt names.
 """
 

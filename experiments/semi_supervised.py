@@ -297,7 +297,7 @@ def plot_precision(panel, histories):
 def main():
     options = build_parser().parse_args()
     cells = list_cells(options.method, options.labelled)
-    if len(cells) == options.seeds == 1:
+    if len(cells) == options.seeds == options.jobs == 1 and not options.slurm:
         train(*read_run(cells[0], options.seed, options), fit)
         return
 

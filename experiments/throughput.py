@@ -146,7 +146,7 @@ def count_operations(network, num_faces):
 
 def main():
     options = build_parser().parse_args()
-    options.train = str(Path(options.train).resolve())
+    options.train = str(sources.locate(options.train).resolve())
     if options.measure == "plain":
         print(json.dumps(time_plain(options)))
         return

@@ -9,7 +9,7 @@ import re
 import tarfile
 import zipfile
 import zlib
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from fer import pictures
 from fer.command import InputError
@@ -145,7 +145,8 @@ def unpack(stack, name, file, member, depth=0):
         return name, file
     chosen = choose_member(name, members, member)
     inner = stack.enter_context(members[chosen]())
-    return unpack(stack, f"{name}/{chosen}", inner, None, depth + 1)
+    rest = member and member[len(chosen) + 1 :]
+    return unpack(stack, f"{name}/{chosen}", inner, rest, depth + 1)
 
 
 def list_zip(name, archive):
@@ -169,7 +170,10 @@ def list_zip(name, archive):
 def list_tar(archive):
     """The files of a tar archive: a function that opens each, by path."""
     return {
-        member.name: functools.partial(archive.extractfile, member)
+        # Without the "./" that many begin with.
+        PurePosixPath(member.name).as_posix(): functools.partial(
+            archive.extractfile, member
+        )
         for member in archive
         if member.isfile()
     }
@@ -183,7 +187,8 @@ def choose_member(name, members, wanted):
     """
     members = [path for path in members if not is_clutter(path)]
     if wanted:
-        tables = [path for path in members if path == wanted]
+        # It may go on inside of an archive in this one.
+        tables = [path for path in members if f"{wanted}/".startswith(f"{path}/")]
     else:
         tables = [path for path in members if re.search(r"\.csv(\.gz)?$", path, re.I)]
         if not tables:

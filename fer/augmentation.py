@@ -91,7 +91,8 @@ DRAWN_OPTIONS = (
     "cval",
     "interpolation_order",
 )
-# Sides of an erased rectangle in pixels: from an eye to a third of the face.
+# Sides of an erased rectangle in pixels, the second one excluded: from an eye to a
+# sixth of the picture.
 ERASED_SIDES = (6, 20)
 
 

@@ -28,7 +28,7 @@ class StateKeeper(keras.callbacks.Callback):
         recipe: of the run.
         saved: what `load_state` returned, or None.
 
-    Set `faces` to the AugmentedFaces before the first epoch.
+    Set `batches` to the AugmentedFaces before the first epoch.
     """
 
     def __init__(self, path, settings, origin, recipe, saved):

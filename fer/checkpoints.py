@@ -196,20 +196,19 @@ def find_held_out_rows(paths, images, labels):
         images, labels: a training file as fer.data.load_training_faces returns it.
 
     Returns:
-        rows: sorted int array; every row where the records know of no such faces.
-        reason: why every row was taken, or None.
+        rows: sorted int array; None where the records know of no such faces.
+        reason: why they do not, or None.
     """
     fingerprint = compute_fingerprint(images, labels)
-    everyone = np.arange(len(images))
-    common = everyone
+    common = np.arange(len(images))
     for path in paths:
         record = load_record(path)
         reason = explain_no_rows(path, record, fingerprint)
         if reason is not None:
-            return everyone, reason
+            return None, reason
         common = np.intersect1d(common, record["validation_rows"])
     if not len(common):
-        return everyone, "the models hold out no face in common"
+        return None, "the models hold out no face in common"
     return common, None
 
 

@@ -194,9 +194,8 @@ class Columns:
         if (
             word.casefold() in self.classes.ignored_keys
             or find_emotion(word) is not None
+            or (CLASS_NAME.fullmatch(word) and word.casefold() not in NO_CLASSES)
         ):
-            return self.classes.find_label(word)
-        if CLASS_NAME.fullmatch(word) and word.casefold() not in NO_CLASSES:
             return self.classes.find_label(word)
         raise Fault(
             f"expected a label from 0 to {len(EMOTIONS) - 1}, found {quote(field)}",

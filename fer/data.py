@@ -259,7 +259,7 @@ def group_copies(images):
 def split(images, labels, fraction, seed):
     """Split rows into a training and a validation part, stratified and seeded.
 
-    FER2013 holds 1,853 surplus exact copies; identical images stay on one side,
+    Of FER2013's training faces 1,236 are copies; identical images stay on one side,
     or the validation part would reward remembering. The draw is among distinct
     images, each with the label of its first copy.
 

@@ -75,7 +75,7 @@ def load(options, models):
     rows, reason = checkpoints.find_held_out_rows(models, images, labels)
     kind = "validation faces"
     if reason:
-        kind = "faces, also those trained on"
+        rows, kind = np.arange(len(images)), "faces, also those trained on"
         print(f"warning: {reason}: all {kind}", file=sys.stderr)
     return Evaluation(options.train, images, labels, rows, kind), models
 

@@ -19,6 +19,8 @@ except ImportError as error:
 
 # Seconds from one word on a long film to the next.
 INTERVAL = 10
+# By which moments of a film may be off, in seconds.
+TOLERANCE = 1e-6
 
 
 def read_moments(path, every):
@@ -43,12 +45,13 @@ def read_moments(path, every):
     following = 0.0
     while film.grab():
         second = film.get(cv2.CAP_PROP_POS_MSEC) / 1000
-        if second + 1e-6 < following:
+        if second + TOLERANCE < following:
             continue
         is_read, picture = film.retrieve()
         if is_read:
             yield second, cv2.cvtColor(picture, cv2.COLOR_BGR2RGB)
-            following = (second // every + 1) * every
+            # With a tolerance, for 0.6 // 0.2 is 2.
+            following = ((second + TOLERANCE) // every + 1) * every
     film.release()
     if following == 0:
         raise InputError(

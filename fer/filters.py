@@ -126,9 +126,7 @@ def climb(
 
 
 def compute_activities(part, images):
-    """How active every unit is on faces: float32 (n_units,), not negative.
-
-    That is the mean of the positive part, which is what a rectifier lets through.
+    """How active every unit is on faces: the mean of the positive part, (n_units,).
 
     Args:
         part: a model.

@@ -176,7 +176,8 @@ def add_run_flags(group, name):
         "--seed",
         type=seed_number,
         default=0,
-        help="of all random numbers (default: %(default)s)",
+        help="of all random numbers but the draw of the validation faces, which every "
+        "seed has in common (default: %(default)s)",
     )
     add(
         "--resume",

@@ -23,7 +23,7 @@ def validation_source(text):
         float(text)
     except ValueError:
         usage, exists = find_usage(text), split_path(text)[0].exists()
-        if usage is not None and (text in USAGES or not exists):
+        if usage in USAGES[1:] and (text == usage or not exists):
             return usage
         if exists:
             return text
@@ -53,12 +53,12 @@ def load_source(path, everything, validation, ignore):
         ignore: names of classes to leave out.
     """
     source = {"path": str(path), "usage": validation}
-    if validation not in USAGES:
+    if validation not in USAGES[1:]:
         source = {"path": str(validation)}
         everything = read(validation, Classes(ignore))
     if ignore:
         source["ignore"] = list(ignore)
-    held_out = choose_held_out(everything, **source)
+    held_out = choose_held_out(everything, source["path"], source.get("usage"))
     source["fingerprint"] = compute_fingerprint(held_out.images, held_out.labels)
     return held_out, source
 
@@ -75,11 +75,9 @@ def load_recorded_faces(source):
     Raises:
         InputError: they are not there, or others than those of the run.
     """
-    source = dict(source)
-    fingerprint = source.pop("fingerprint")
     everything = read(source["path"], Classes(source.get("ignore", ())))
-    held_out = choose_held_out(everything, **source)
-    if compute_fingerprint(held_out.images, held_out.labels) != fingerprint:
+    held_out = choose_held_out(everything, source["path"], source.get("usage"))
+    if compute_fingerprint(held_out.images, held_out.labels) != source["fingerprint"]:
         raise InputError(
             f"{source['path']}: expected the faces that the run was validated on, "
             "found others; put the old ones back, or train anew"
@@ -87,7 +85,7 @@ def load_recorded_faces(source):
     return held_out
 
 
-def choose_held_out(faces, path, usage=None, ignore=()):
+def choose_held_out(faces, path, usage=None):
     """Of a source's faces those to validate on: of one Usage, or as for a test."""
     if faces.labels is None:
         raise InputError(

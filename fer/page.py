@@ -112,7 +112,7 @@ class Page(http.server.ThreadingHTTPServer):
         return "application/json", json.dumps(answer).encode()
 
     def find_saliency(self, body):
-        """Which of the 2,304 grey levels of a face speak for its emotion, as bytes."""
+        """How its emotion depends on each of the 2,304 pixels of a face, as bytes."""
         from fer import gradients, saliency
         from fer.sheets import HEAT_PERCENTILE, scale_heat
 

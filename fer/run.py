@@ -163,8 +163,8 @@ class Run:
     def publish(self, build, faces):
         """Write the files of the finished run; returns its record.
 
-        The best epoch's weights go into a model in float32, and the accuracy in the
-        record is measured on its checkpoint as it was reloaded. Of a run that was
+        The weights of the epoch kept go into a model in float32, and the accuracy in
+        the record is measured on its checkpoint as it was reloaded. Of a run that was
         published before, only the curves are drawn again. Of several processes the
         first does it, and the others have no record.
         """

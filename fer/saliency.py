@@ -1,4 +1,4 @@
-"""What speaks for a model's answer: saliency maps, Grad-CAM, and what they are worth.
+"""What a model's answer depends on: saliency maps, Grad-CAM, and what they are worth.
 
 Images are uint8 (n, 48, 48, 1), classes int (n,): the emotion asked of each face.
 """
@@ -22,7 +22,7 @@ BATCH_SIZE = 64
 
 
 class Explanation(NamedTuple):
-    """What a model says of faces, and which pixels speak for it.
+    """What a model says of faces, and on which pixels that depends.
 
     Attributes:
         probabilities: float (n, 7).

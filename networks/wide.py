@@ -47,7 +47,8 @@ DNN_RECIPE = CNN_RECIPE
 def build_cnn(normalization=None):
     """Four wide convolutions, padded so that 6x6x2048 values are left, and two layers.
 
-    The zeros around the pictures keep them large: 48, 26, 14, 8 and 6 pixels a side.
+    The zeros around the pictures keep them large: the convolutions see 48, 28, 16 and
+    10 pixels a side, and 6 are left.
     """
     pixels, x = face_input(normalization)
     x = convolution(x, 256, 4, "1")

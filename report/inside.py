@@ -37,7 +37,7 @@ def plot_saliency_maps(run, shown, path):
     layer = saliency.find_grad_cam_layer(run.model, None)
     images, labels = shown.images[rows], shown.labels[rows]
     explanation = explain(run, images, layer)
-    title = f"{run.name}: what speaks for the predicted emotion"
+    title = f"{run.name}: what the predicted emotion depends on"
     sheets.plot_faces(images, labels, explanation, layout >= 0, title, path)
 
 

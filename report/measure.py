@@ -10,6 +10,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from scipy import stats
 
+from fer import measures
+
 # Differences that chance makes more often than this are called noise.
 CHANCE = 0.05
 
@@ -31,7 +33,7 @@ class Measure(NamedTuple):
 FORMULAS = {
     "difference": lambda one, other: one - other,
     "ratio": lambda one, other: one / other,
-    "standard error": lambda share, count: math.sqrt(share * (1 - share) / count),
+    "standard error": measures.compute_standard_error,
     "standard error of the difference": lambda one, many, other, others: math.sqrt(
         one * (1 - one) / many + other * (1 - other) / others
     ),

@@ -50,6 +50,29 @@ def test_epochs_and_seeds_differ():
     assert not np.array_equal(before, faces[0][0])
 
 
+def test_changes_fill_their_ranges():
+    settings = AUGMENTATIONS["strong"]
+    generator, rng = FaceGenerator(**settings), np.random.default_rng(0)
+    drawn = [generator.draw_transform(rng, 48) for _ in range(2000)]
+    for name, low, high in (
+        ("theta", -15, 15),
+        ("tx", -0.12 * 48, 0.12 * 48),
+        ("ty", -0.12 * 48, 0.12 * 48),
+        ("shear", -8, 8),
+        ("zx", 0.85, 1.15),
+    ):
+        values = np.array([transform[name] for transform in drawn])
+        assert values.min() == pytest.approx(low, abs=0.01 * (high - low))
+        assert values.max() == pytest.approx(high, abs=0.01 * (high - low))
+        assert low <= values.min() and values.max() <= high
+    assert all(transform["zx"] == transform["zy"] for transform in drawn)
+    for name, share in (("erase", 0.75), ("flip_horizontal", 0.5)):
+        count = sum(bool(transform.get(name)) for transform in drawn)
+        assert count / 2000 == pytest.approx(share, abs=0.04)
+    sides = np.array([t["erase"][2:4] for t in drawn if "erase" in t])
+    assert sides.min() == 6 and sides.max() == 19
+
+
 def test_flip_is_the_picture_or_its_mirror():
     faces = make_faces("flip", count=64, batch_size=64)
     images, targets = faces[0]

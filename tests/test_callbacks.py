@@ -9,6 +9,44 @@ from tiny_network import RECIPE
 from fer import callbacks
 
 
+@pytest.mark.parametrize(
+    ("changes", "accuracies", "kept", "is_finished"),
+    [
+        ({}, [0.3, 0.5, 0.4], 2, False),
+        ({"epochs": 3}, [0.3, 0.5, 0.4], 2, True),
+        # The first of equals.
+        ({}, [0.3, 0.5, 0.5], 2, False),
+        ({"keep": "last"}, [0.3, 0.5, 0.4], 3, False),
+        ({"keep": "last", "patience": 1}, [0.3, 0.5, 0.4], 3, False),
+        ({"patience": 2}, [0.3, 0.5, 0.4], 2, False),
+        ({"patience": 1}, [0.3, 0.5, 0.4], 2, True),
+        ({"epochs": 4}, [None, None, None], 3, False),
+    ],
+)
+def test_which_epoch_is_kept_and_when_a_run_ends(
+    changes, accuracies, kept, is_finished
+):
+    recipe = dataclasses.replace(RECIPE, **changes)
+    keeper = callbacks.StateKeeper(None, {}, {}, recipe, None)
+    assert not keeper.is_finished()
+    weights = iter(range(1, 4))
+    model = types.SimpleNamespace(
+        optimizer=types.SimpleNamespace(learning_rate=0.1),
+        get_weights=lambda: weights_now,
+        stop_training=False,
+    )
+    keeper.set_model(model)
+    keeper.started = 0.0
+    for epoch, accuracy in enumerate(accuracies):
+        weights_now = next(weights)
+        logs = {"accuracy": 0.9, "loss": 1.0}
+        if accuracy is not None:
+            logs |= {"val_accuracy": accuracy, "val_loss": 1.0}
+        keeper.on_epoch_end(epoch, logs)
+    assert keeper.best_epoch() == keeper.best_weights == kept
+    assert keeper.is_finished() == model.stop_training == is_finished
+
+
 @pytest.fixture
 def progress(monkeypatch):
     """Of a run of 4 epochs of 10 batches, one of which was resumed."""

@@ -512,6 +512,10 @@ def test_all_models_answer_about_views_that_are_made_once(precision, monkeypatch
         prediction.predict_all(models, images),
         [prediction.predict(model, images) for model in models],
     )
+    # In parts, for more faces than can be held in float32 at a time.
+    monkeypatch.setattr(prediction, "PART_SIZE", 2)
+    in_parts = prediction.predict_all(models, images, tta=True)
+    np.testing.assert_allclose(in_parts, answers, atol=0.01)
 
 
 def test_a_copy_in_bfloat16_keeps_pixels_and_probabilities_in_float32():

@@ -103,6 +103,11 @@ def test_training_goes_on_from_a_checkpoint(trained, drawn, tmp_path):
         shutil.copy(
             trained / f"checkpoints/small_run{suffix}", tmp_path / f"start{suffix}"
         )
+    # As if it had held out others than a new run would.
+    record = json.loads(start.with_suffix(".json").read_text())
+    held_out = sorted(set(range(420)) - set(record["validation_rows"]))[::9]
+    record["validation_rows"] = held_out
+    start.with_suffix(".json").write_text(json.dumps(record))
     arguments = ["--train", drawn / "train.csv", "--epochs", 1, "--start-from", start]
     arguments += ["--learning-rate", 1e-12, "--keep", "last"]
     run_script("train_cnn.py", *arguments, cwd=tmp_path)
@@ -111,6 +116,7 @@ def test_training_goes_on_from_a_checkpoint(trained, drawn, tmp_path):
     assert settings["start_from"] == checkpoints.compute_digest(start)
     assert settings["network"] == "vgg" and settings["keep"] == "last"
     assert record["kept"] == "last epoch"
+    assert record["validation_rows"] == held_out
     # With so low a rate only the batch statistics move.
     first, last = (
         checkpoints.load_checkpoint(path)

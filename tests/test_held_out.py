@@ -47,6 +47,13 @@ def test_a_share_is_drawn_as_ever(train):
     assert split.train_images is split.train_images
 
 
+@pytest.mark.parametrize("text", ["train", "Training"])
+def test_the_faces_to_train_on_validate_nothing(text, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(argparse.ArgumentTypeError, match="expected a share"):
+        held_out.validation_source(text)
+
+
 def test_the_rows_of_a_split_have_not_changed():
     """The rows that the code before this one drew from these faces."""
     rng = np.random.default_rng(7)

@@ -17,7 +17,7 @@ from experiments import grid
 from experiments.ablations import Cell
 from fer import flags, job_table, jobs
 from fer.command import InputError
-from fer.provenance import describe_settings
+from fer.provenance import describe_settings, measure_speed
 
 
 @pytest.fixture
@@ -311,3 +311,9 @@ def test_cells_are_trained_seed_by_seed_and_then_measured(folder, monkeypatch):
     assert list(measurements["augmentation"]) == ["flip", "zoom", "flip", "zoom"]
     assert list(measurements["seed"]) == list(measurements["last_loss"]) == [4, 4, 5, 5]
     assert [list(each["loss"]) for each in histories[cells[1]]] == [[4], [5]]
+
+
+def test_speed_is_of_all_epochs():
+    history = [{"seconds": 20.0}, {"seconds": 40.0}]
+    expected = {"minutes": 1.0, "images_per_second": 3.0}
+    assert measure_speed(history, num_faces=90) == expected

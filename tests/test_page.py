@@ -115,9 +115,12 @@ def test_nothing_is_answered_without_the_token(fixed_page, method):
     token = fixed_page.token
     for path in ("/", "/faces", "//faces", f"/{token[:-1]}/", f"/{token}x/faces"):
         assert ask(fixed_page, method, path, encode())[0] == 404
-    for path in (f"/{token}/../page.py", f"/{token}/other", f"/{token}"):
-        assert ask(fixed_page, "GET", path)[0] in (200, 404)
-        assert b"import" not in ask(fixed_page, "GET", path)[2]
+    for path, status in (
+        (f"/{token}/../page.py", 404),
+        (f"/{token}/other", 404),
+        (f"/{token}", 200),
+    ):
+        assert ask(fixed_page, "GET", path)[0] == status
     assert len(token) >= 20 and token in fixed_page.url
 
 

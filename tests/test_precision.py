@@ -1,14 +1,12 @@
 """Which precision is taken where, and that each of them trains and resumes."""
 
-import io
 import json
-import zipfile
 
-import h5py
 import keras
 import numpy as np
 import pytest
 from conftest import run_script
+from test_resume import read_weights
 from tiny_network import build_tiny, compile_model
 
 from fer import precision
@@ -110,23 +108,6 @@ def test_float16_scales_the_loss_and_keeps_rate_and_decay(monkeypatch):
     assert decayed == {"kernel"}
 
 
-def read_arrays(checkpoint):
-    """Every array of a checkpoint by its path inside."""
-    arrays = {}
-    with (
-        zipfile.ZipFile(checkpoint) as archive,
-        h5py.File(io.BytesIO(archive.read("model.weights.h5"))) as file,
-    ):
-        file.visititems(
-            lambda name, node: (
-                arrays.update({name: node[()]})
-                if isinstance(node, h5py.Dataset)
-                else None
-            )
-        )
-    return arrays
-
-
 @pytest.mark.slow
 @pytest.mark.parametrize("wanted", PRECISIONS[1:])
 def test_each_precision_trains_and_resumes_to_the_bit(wanted, drawn, tmp_path):
@@ -150,7 +131,7 @@ def test_each_precision_trains_and_resumes_to_the_bit(wanted, drawn, tmp_path):
                 "train_cnn.py", *arguments, "--epochs", number, cwd=tmp_path / folder
             )
     whole, resumed = (
-        read_arrays(tmp_path / folder / "checkpoints/run.keras")
+        read_weights(tmp_path / folder / "checkpoints/run.keras")
         for folder in ("whole", "resumed")
     )
     assert whole.keys() == resumed.keys() and len(whole) > 20

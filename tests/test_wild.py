@@ -257,6 +257,21 @@ def test_one_of_several_tables_is_named(tmp_path):
         data.load_test_faces(path / "test.csv")
 
 
+@pytest.mark.parametrize("packing", ["tar", "zip"])
+def test_the_path_that_a_refusal_advises_is_read(packing, tmp_path):
+    """Also where names begin with "./", and inside of an archive in an archive."""
+    content = tar_files({"./a/train.csv": PLAIN, "./a/test.csv": PLAIN})
+    name = "faces.tar.gz"
+    if packing == "zip":
+        name, content = "outer.zip", zip_files({"in.tar.gz": content, "b.txt": ""})
+    path = put(tmp_path, content, name)
+    with pytest.raises(InputError) as refusal:
+        data.load_training_faces(path)
+    advised = str(refusal.value).partition("that you mean, as ")[2]
+    assert advised.endswith("a/train.csv")
+    assert_levels(data.load_training_faces(advised)[0], LEVELS)
+
+
 def draw_picture(row, kind="PNG"):
     file = io.BytesIO()
     Image.fromarray(LEVELS[row].reshape(48, 48)).save(file, kind)

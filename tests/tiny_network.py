@@ -30,6 +30,6 @@ def compile_model(model, recipe, steps_per_epoch):
     """Compile a model as train_cnn.py does."""
     model.compile(
         build_optimizer(recipe, steps_per_epoch),
-        keras.losses.CategoricalCrossentropy(recipe.label_smoothing),
+        keras.losses.CategoricalCrossentropy(label_smoothing=recipe.label_smoothing),
         metrics=["accuracy"],
     )
