@@ -71,15 +71,24 @@ def test_one_seed_has_no_deviation():
     assert "±" not in "".join(ablations.describe(table))
 
 
-def test_every_experiment_gets_a_panel(tmp_path):
+def test_every_experiment_gets_a_panel(tmp_path, drawn_figures):
     experiments = ablations.MAIN | ablations.INGREDIENTS
     history = pd.DataFrame(
         {"epoch": [1, 2], "accuracy": [0.2, 0.3], "val_accuracy": [0.2, 0.25]}
     )
-    histories = {cell: [history, history] for cell in ablations.list_cells(experiments)}
+    other = history.assign(accuracy=[0.4, 0.7], val_accuracy=[0.2, 0.35])
+    histories = {cell: [history, other] for cell in ablations.list_cells(experiments)}
     path = tmp_path / "ablations.png"
     ablations.plot_curves(experiments, histories, "title", path)
-    assert path.stat().st_size > 10_000
+    [(saved, figure)] = drawn_figures
+    assert saved == path and len(figure.axes) == len(experiments)
+    for panel, cells in zip(figure.axes, experiments.values(), strict=True):
+        # Of every cell the mean over seeds, and a band from the lowest to the highest.
+        lines = [line.get_ydata() for line in panel.lines]
+        np.testing.assert_allclose(lines, [[0.2, 0.3], [0.3, 0.5]] * len(cells))
+        bands = [band.get_paths()[0].vertices[:, 1] for band in panel.collections]
+        ranges = [(band.min(), band.max()) for band in bands]
+        np.testing.assert_allclose(ranges, [[0.2, 0.35], [0.2, 0.7]] * len(cells))
 
 
 @pytest.mark.slow

@@ -28,7 +28,7 @@ def test_a_row_replaces_the_older_one_of_its_run():
     assert log.values.tolist() == [*old[1:], ["a", "3.5", "again"]]
 
 
-def test_a_run_becomes_a_row(trained, drawn, tmp_path, monkeypatch):
+def test_a_run_becomes_a_row(trained, drawn, tmp_path, monkeypatch, drawn_figures):
     monkeypatch.chdir(trained)
     path = trained / "checkpoints/small_run.keras"
     arguments = ["--train", str(drawn / "train.csv")]
@@ -49,10 +49,13 @@ def test_a_run_becomes_a_row(trained, drawn, tmp_path, monkeypatch):
     options = log_runs.build_parser().parse_args(["--without-tta"])
     without = log_runs.measure_run(path, faces, options)
     assert without == {**row, "val_accuracy_tta": ""}
-    log_runs.plot_operations(
-        pd.DataFrame([row, without]).astype(str), tmp_path / "operations.png"
-    )
-    assert (tmp_path / "operations.png").stat().st_size > 5_000
+    taught = {**row, "command": "train_cnn.py --teachers a.npz"}
+    log = pd.DataFrame([row, without, taught]).astype(str)
+    log_runs.plot_operations(log, tmp_path / "operations.png")
+    [(_, figure)] = drawn_figures
+    [line] = figure.axes[0].lines
+    assert line.get_label() == "vgg" and line.get_xdata().tolist() == [5.28e11]
+    assert line.get_ydata().tolist() == [row["val_accuracy_tta"]]
 
 
 def test_a_damaged_log_is_refused(tmp_path):

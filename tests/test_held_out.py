@@ -7,8 +7,9 @@ import re
 
 import numpy as np
 import pytest
+from conftest import run_script
 
-from fer import checkpoints, data, evaluation, held_out
+from fer import checkpoints, data, evaluation, held_out, prediction
 from fer.command import InputError
 from fer.drawn_faces import draw_faces
 
@@ -226,3 +227,31 @@ def test_each_checkpoint_is_measured_on_what_it_held_out(train, records, capsys)
     ]
     with pytest.raises(InputError, match="nobody has no record"):
         next(evaluation.load_held_out(options, ["nobody"]))
+
+
+@pytest.mark.slow
+def test_a_run_is_validated_and_measured_on_usages(tmp_path):
+    """Trained on one part of a file, validated on another, tested on the third."""
+    usages = ["Training"] * 100 + ["PublicTest"] * 25 + ["PrivateTest"] * 15
+    write_faces(tmp_path / "all.csv", IMAGES, LABELS, usages)
+    arguments = ["--train", "all.csv", "--validation", "PublicTest", "--epochs", 2]
+    arguments += ["--network", "small", "--precision", "float32"]
+    run_script("train_cnn.py", *arguments, cwd=tmp_path)
+    record = json.loads((tmp_path / "checkpoints/cnn.json").read_text())
+    assert record["kept"] == "best validation accuracy"
+    model = checkpoints.load_checkpoint(tmp_path / "checkpoints/cnn.keras")
+
+    def measure(part):
+        right = prediction.predict(model, IMAGES[part]).argmax(axis=1) == LABELS[part]
+        return right.mean()
+
+    assert record["val_accuracy"] == pytest.approx(measure(slice(100, 125)), abs=1e-6)
+    for flags, part in (
+        ([], slice(100, 125)),
+        (["--test", "all.csv", "--usage", "PrivateTest"], slice(125, 140)),
+    ):
+        arguments = ["plot_confusion_matrix.py", "--train", "all.csv", *flags]
+        said = run_script(*arguments, cwd=tmp_path).stdout
+        accuracy, count = re.search(r"accuracy +(\S+) +(\d+)", said).groups()
+        assert float(accuracy) == pytest.approx(measure(part), abs=0.005)
+        assert int(count) == part.stop - part.start

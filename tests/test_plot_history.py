@@ -1,5 +1,6 @@
 """Curves of one run and of several, in one style."""
 
+import numpy as np
 import pandas as pd
 import pytest
 from matplotlib import colors
@@ -7,6 +8,7 @@ from matplotlib import colors
 import plot_history
 from fer import figures, logs
 from fer.command import InputError
+from fer.faces import EMOTIONS
 
 HEADER = "epoch,accuracy,loss,val_accuracy,val_loss,learning_rate,seconds\n"
 
@@ -23,6 +25,29 @@ def folder(tmp_path, monkeypatch):
     }.items():
         (tmp_path / "checkpoints" / f"{name}.csv").write_text(HEADER + rows + "\n")
     return tmp_path
+
+
+def test_growth_is_the_mean_over_choices(tmp_path, drawn_figures):
+    growth = [np.array([0.5, 0.6, 0.7]), np.array([0.6, 0.8]), np.array([0.9])]
+    figures.plot_growth(growth, "title", tmp_path / "growth.png")
+    panel = drawn_figures[0][1].axes[0]
+    *choices, means = values(panel)
+    assert choices == [accuracies.tolist() for accuracies in growth]
+    np.testing.assert_allclose(means, [0.6, 0.7, 0.9])
+
+
+def test_the_moments_of_a_film_are_stacked_to_one(tmp_path, drawn_figures):
+    moments = np.array([0.0, 0.5, 2.0])
+    means = np.random.default_rng(0).dirichlet(np.ones(7), 3)
+    figures.plot_moments(moments, means, 0.5, "title", tmp_path / "film.png")
+    bars = drawn_figures[0][1].axes[0].containers
+    assert [bar.get_label() for bar in bars] == list(EMOTIONS)
+    heights = np.array([[patch.get_height() for patch in bar] for bar in bars])
+    np.testing.assert_allclose(heights.T, means)
+    tops = [patch.get_y() + patch.get_height() for patch in bars[-1]]
+    np.testing.assert_allclose(tops, 1)
+    places = [(patch.get_x(), patch.get_width()) for patch in bars[0]]
+    np.testing.assert_allclose(places, [(0, 0.5), (0.5, 0.5), (2, 0.5)])
 
 
 def values(panel):
