@@ -10,8 +10,8 @@ average, where it is the label (confident learning, Northcutt et al. 2021, arXiv
 1911.00068, by cleanlab). Prints how many of each emotion, and writes their rows,
 counted from 0 in --train, the surest first, with the emotion that was answered and its
 probability. `train_ensemble.py --folds` has already asked about every face. Training
-keeps all of them, for the test has such labels too.
-Needs cleanlab, which requirements-test.txt names.
+keeps all of them, for the test has such labels too. Needs cleanlab, which
+requirements-test.txt names.
 """
 
 from pathlib import Path

@@ -140,9 +140,16 @@ def unpack(stack, name, file, member, depth=0):
         members = list_zip(name, stack.enter_context(zipfile.ZipFile(file)))
     elif head[257:262] == b"ustar":
         members = list_tar(stack.enter_context(tarfile.TarFile(fileobj=file)))
+    elif member:
+        raise InputError(
+            f"{name}: expected an archive with {member} inside, found a file that is "
+            "none; name the file alone"
+        )
     else:
         check_kind(name, head)
         return name, file
+    # Without the "./" that many begin with, as paths that users give have none.
+    members = {PurePosixPath(path).as_posix(): members[path] for path in members}
     chosen = choose_member(name, members, member)
     inner = stack.enter_context(members[chosen]())
     rest = member and member[len(chosen) + 1 :]
@@ -170,10 +177,7 @@ def list_zip(name, archive):
 def list_tar(archive):
     """The files of a tar archive: a function that opens each, by path."""
     return {
-        # Without the "./" that many begin with.
-        PurePosixPath(member.name).as_posix(): functools.partial(
-            archive.extractfile, member
-        )
+        member.name: functools.partial(archive.extractfile, member)
         for member in archive
         if member.isfile()
     }

@@ -270,6 +270,12 @@ def test_broken_test_files_are_refused(tmp_path, name):
     assert_refused(data.load_test_faces, put(tmp_path, content), expected)
 
 
+def test_at_least_forty_broken_files():
+    contents = [content for content, _ in BROKEN_TRAINING_FILES.values()]
+    assert len(set(contents)) == len(contents) >= 40
+    assert TRAIN not in contents
+
+
 def test_nothing_there(tmp_path):
     for load in (data.load_training_faces, data.load_test_faces):
         with pytest.raises(InputError, match="expected a CSV file or a folder"):

@@ -52,7 +52,8 @@ def test_a_run_becomes_a_row(trained, drawn, tmp_path, monkeypatch, drawn_figure
     taught = {**row, "command": "train_cnn.py --teachers a.npz"}
     log = pd.DataFrame([row, without, taught]).astype(str)
     log_runs.plot_operations(log, tmp_path / "operations.png")
-    [(_, figure)] = drawn_figures
+    [(saved, figure)] = drawn_figures
+    assert saved == tmp_path / "operations.png"
     [line] = figure.axes[0].lines
     assert line.get_label() == "vgg" and line.get_xdata().tolist() == [5.28e11]
     assert line.get_ydata().tolist() == [row["val_accuracy_tta"]]

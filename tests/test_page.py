@@ -121,6 +121,7 @@ def test_nothing_is_answered_without_the_token(fixed_page, method):
         (f"/{token}", 200),
     ):
         assert ask(fixed_page, "GET", path)[0] == status
+        assert b"import" not in ask(fixed_page, "GET", path)[2]
     assert len(token) >= 20 and token in fixed_page.url
 
 

@@ -165,6 +165,7 @@ def test_killed_at_twenty_moments(runner, tmp_path, precision):
     whole = tmp_path / "whole"
     runner.run(whole, "--precision", precision)
     killed = tmp_path / "killed"
+    assert len(MOMENTS) >= 20
     kill_and_resume(runner, killed, MOMENTS, "--precision", precision)
     assert_same_run(killed, whole)
 

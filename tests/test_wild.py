@@ -270,6 +270,8 @@ def test_the_path_that_a_refusal_advises_is_read(packing, tmp_path):
     advised = str(refusal.value).partition("that you mean, as ")[2]
     assert advised.endswith("a/train.csv")
     assert_levels(data.load_training_faces(advised)[0], LEVELS)
+    with pytest.raises(InputError, match="an archive with b.csv inside"):
+        data.load_training_faces(f"{advised}/b.csv")
 
 
 def draw_picture(row, kind="PNG"):
