@@ -117,6 +117,7 @@ def plan_run(cell, seed, options):
     words += cell.changes.replace("-", "").split()
     arguments = [*sources.list_train_flags(options), "--network", options.network]
     arguments += ["--recipe", options.recipe, "--epochs", options.epochs]
+    arguments += ["--validation", grid.VALIDATION_SHARE]
     arguments += ["--name", "_".join([*words, str(seed)]), "--seed", seed]
     arguments += ["--augmentation", cell.augmentation]
     arguments += ["--normalization", cell.normalization, *cell.changes.split()]
@@ -197,7 +198,7 @@ def plot_curves(experiments, histories, title, path):
 
 def main():
     options = build_parser().parse_args()
-    faces = data.load_split(options.train, ignore=options.ignore)
+    faces = data.load_split(options.train, grid.VALIDATION_SHARE, options.ignore)
     experiments = MAIN | (INGREDIENTS if options.ingredients else {})
     measurements, histories = grid.run_cells(
         list_cells(experiments),

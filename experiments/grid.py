@@ -13,6 +13,9 @@ from fer.command import file_stem, new_parser, positive_integer
 from fer.files import replacing
 from networks import DEFAULT_NETWORK, NETWORKS
 
+# Twice that of a single training: what compares runs needs validation faces most.
+VALIDATION_SHARE = 0.1
+
 
 def build_parser(description, name):
     """The flags of such an experiment.

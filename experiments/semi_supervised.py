@@ -176,6 +176,7 @@ def read_run(cell, seed, options):
     )
     arguments = [*sources.list_train_flags(options), "--network", options.network]
     arguments += ["--name", name, "--seed", str(seed)]
+    arguments += ["--validation", str(grid.VALIDATION_SHARE)]
     build, _, options = read_flags(arguments + ["--resume"] * options.resume)
     return build, recipe, options
 
@@ -301,7 +302,7 @@ def main():
         train(*read_run(cells[0], options.seed, options), fit)
         return
 
-    faces = data.load_split(options.train, ignore=options.ignore)
+    faces = data.load_split(options.train, grid.VALIDATION_SHARE, options.ignore)
     measurements, histories = grid.run_cells(
         cells,
         range(options.seed, options.seed + options.seeds),
