@@ -6,7 +6,7 @@ every face: as it is, shifted, turned and zoomed a little, and all that mirrored
 three minutes with --tta. Labelled faces are scored, for each Usage where there is one.
 
     python predict.py                       # checkpoints/cnn.keras, else a shipped one
-    python predict.py pretrained/*.keras --tta --labels data/public_labels.csv
+    python predict.py pretrained/*.keras --tta --labels labels.csv
 """
 
 import sys

@@ -1,7 +1,7 @@
 """Write the page of results: checkpoints and what lies beside them to one HTML file.
 
     python write_report.py                          # writes report.html
-    python write_report.py pretrained/*.keras --labels data/public_labels.csv
+    python write_report.py pretrained/*.keras --labels labels.csv
 
 The page holds the networks, how they were trained, what they get right and take for
 what, how far their probabilities can be believed, what they look at, what they compute,

@@ -3,7 +3,7 @@
     python -m experiments.semi_supervised                  # 5, 10, 25, 50, 100 % labels
     python -m experiments.semi_supervised --labelled 0.1   # 10 % only
 
-Of the training part, the same as everywhere, a share of the faces keeps its labels:
+Of the training part, the same as in every grid, a share of the faces keeps its labels:
 stratified, drawn anew for every seed, copies of a face together. On them --network is
 trained with each --method:
 

@@ -2,6 +2,7 @@
 
 import argparse
 import contextlib
+import glob
 import math
 import os
 import sys
@@ -16,8 +17,25 @@ class InputError(ValueError):
 class Parser(argparse.ArgumentParser):
     """A parser of flags that says what is wrong in one line, as scripts do."""
 
+    def parse_known_args(self, args=None, namespace=None):
+        if args is None and sys.platform == "win32":
+            args = expand(sys.argv[1:])
+        return super().parse_known_args(args, namespace)
+
     def error(self, message):
         sys.exit(fail(f"{message}; --help explains every flag"))
+
+
+def expand(arguments):
+    """The files that patterns such as `pretrained/*.keras` name, in their places.
+
+    Unix shells do this, those of Windows leave it to the program.
+    """
+    return [
+        path
+        for argument in arguments
+        for path in ("*" in argument and sorted(glob.glob(argument))) or [argument]
+    ]
 
 
 def new_parser(description):

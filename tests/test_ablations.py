@@ -32,6 +32,8 @@ def test_a_cell_becomes_flags():
     assert plain.augmentation == "geometric" and plain.normalization == "standard"
     assert plain.class_weights is None and plain.epochs == 15
     assert plain.network == "small" and plain.recipe == "vgg"
+    # The share of the faces that main() measures on, not that of a single training.
+    assert plain.validation == grid.VALIDATION_SHARE
     assert weighted.name == "a_geometric_standard_classweights_1"
     assert weighted.class_weights is True
 

@@ -12,7 +12,7 @@ import pytest
 from conftest import ROOT
 
 from fer import files
-from fer.command import InputError
+from fer.command import InputError, new_parser
 
 # Runs a script as a notebook does, tells how it ended and which threads are left.
 HOST = """
@@ -225,3 +225,17 @@ def test_what_is_no_file_is_not_replaced(tmp_path):
         with pytest.raises(InputError, match=f"to write, found {kind}"):
             files.write_table(path, ["id"], [])
     assert [path.name for path in tmp_path.iterdir()] == ["pipe"]
+
+
+def test_patterns_become_files_where_no_shell_does_it(tmp_path, monkeypatch):
+    for name in ("b.keras", "a.keras", "c.json"):
+        (tmp_path / name).touch()
+    monkeypatch.chdir(tmp_path)
+    parser = new_parser("")
+    parser.add_argument("models", nargs="*")
+    monkeypatch.setattr(sys, "argv", ["predict.py", "*.keras", "none*", "[a].keras"])
+    monkeypatch.setattr(sys, "platform", "win32")
+    expected = ["a.keras", "b.keras", "none*", "[a].keras"]
+    assert parser.parse_args().models == expected
+    # A list of arguments is taken as it is: what a script gives another has no shell.
+    assert parser.parse_args(["*.keras"]).models == ["*.keras"]
