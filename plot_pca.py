@@ -41,12 +41,12 @@ def build_parser():
     return parser
 
 
-def load_faces_to_rebuild(path):
+def load_faces_to_rebuild(path, ignore):
     """A few faces, uint8 (n, 2304), from a test file, or drawn: one per emotion."""
     if path is None:
         images = drawn_faces.draw_emotions()
     else:
-        images = data.load_test_faces(path).images[:NUM_RECONSTRUCTED]
+        images = data.load_test_faces(path, ignore).images[:NUM_RECONSTRUCTED]
     return images.reshape(len(images), -1)
 
 
@@ -73,7 +73,7 @@ def main(arguments=None):
     path = figures.check_path(options.output)
 
     images, labels = data.load_training_faces(options.train, options.ignore)
-    faces = load_faces_to_rebuild(options.reconstruct)
+    faces = load_faces_to_rebuild(options.reconstruct, options.ignore)
     print(f"{len(images):,} faces from {options.train}: computing components")
     found = pca.analyze(images.reshape(len(images), -1), labels)
     rebuilt = pca.rebuild(faces, found, component_figures.NUM_COMPONENTS)

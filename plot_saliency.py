@@ -52,8 +52,9 @@ def build_parser():
         nargs="+",
         type=int,
         metavar="ROW",
-        help="faces of --train or --test, counted from 0 (default: one right and one "
-        "wrong face of every emotion)",
+        help="faces of --train or --test, counted from 0, or of the other source that "
+        "the network was validated on (default: one right and one wrong face of every "
+        "emotion)",
     )
     which.add_argument(
         "--emotion",

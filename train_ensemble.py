@@ -62,7 +62,7 @@ def build_parser():
     )
     add(
         "--folds",
-        type=command.whole_number(2, ensembles.MOST_MEMBERS),
+        type=command.whole_number(2),
         metavar="NUMBER",
         help="one member a fold of the faces instead, each scored on its own fold "
         "(default: all members hold out the same faces)",

@@ -28,13 +28,11 @@ from experiments import grid
 from fer import (
     checkpoints,
     command,
-    data,
     figures,
     jobs,
     measures,
     paths,
     prediction,
-    sources,
     tables,
 )
 from fer.faces import EMOTIONS
@@ -115,9 +113,8 @@ def plan_run(cell, seed, options):
     """The run of a cell and a seed, through train_cnn.py."""
     words = [options.name, cell.augmentation, cell.normalization]
     words += cell.changes.replace("-", "").split()
-    arguments = [*sources.list_train_flags(options), "--network", options.network]
+    arguments = grid.list_flags(options)
     arguments += ["--recipe", options.recipe, "--epochs", options.epochs]
-    arguments += ["--validation", grid.VALIDATION_SHARE]
     arguments += ["--name", "_".join([*words, str(seed)]), "--seed", seed]
     arguments += ["--augmentation", cell.augmentation]
     arguments += ["--normalization", cell.normalization, *cell.changes.split()]
@@ -198,7 +195,7 @@ def plot_curves(experiments, histories, title, path):
 
 def main():
     options = build_parser().parse_args()
-    faces = data.load_split(options.train, grid.VALIDATION_SHARE, options.ignore)
+    faces = grid.load_faces(options)
     experiments = MAIN | (INGREDIENTS if options.ingredients else {})
     measurements, histories = grid.run_cells(
         list_cells(experiments),

@@ -8,12 +8,12 @@ import math
 
 import pandas as pd
 
-from fer import jobs, paths, sources
+from fer import data, jobs, paths, sources
 from fer.command import file_stem, new_parser, positive_integer
 from fer.files import replacing
 from networks import DEFAULT_NETWORK, NETWORKS
 
-# Twice that of a single training: what compares runs needs validation faces most.
+# More than a single training holds out: to compare runs takes validation faces.
 VALIDATION_SHARE = 0.1
 
 
@@ -65,6 +65,17 @@ def build_parser(description, name):
     return parser
 
 
+def load_faces(options):
+    """The Split of all runs."""
+    return data.load_split(options.train, VALIDATION_SHARE, options.ignore)
+
+
+def list_flags(options):
+    """The flags of train_cnn.py, a list of texts, that all runs have in common."""
+    arguments = [*sources.list_train_flags(options), "--network", options.network]
+    return [*arguments, "--validation", str(VALIDATION_SHARE)]
+
+
 def run_cells(cells, seeds, plan, measure, options, faces):
     """Train every cell with every seed, then measure every run.
 
@@ -74,7 +85,7 @@ def run_cells(cells, seeds, plan, measure, options, faces):
         plan: function from a cell, a seed and the options to the `fer.jobs.Job`.
         measure: function from a record and a history, a data frame with a row per
             epoch, to a dict of numbers.
-        options: those of `jobs.add_jobs_flags`.
+        options: those of `build_parser` that `plan` reads, and `jobs.add_jobs_flags`'.
         faces: the Split of all runs.
 
     Returns:

@@ -6,10 +6,10 @@
 
 A row tells the day the checkpoint was written, the commit it was started from, the
 command, the seed, the training operations (6 x multiply-adds x faces seen), the minutes
-and the accuracy on the validation faces, as they are and averaged over 26 views (what
-predict.py --tta does). A run that is measured again, which has the same command and
-minutes, takes the place of its older row. A minute a checkpoint on two cores, with
---without-tta nothing; nothing here reads the labels of a test face.
+and the accuracy on the validation faces, as they are and averaged over the 26 views of
+predict.py --tta, in float32. A run that is measured again, which has the same command
+and minutes, takes the place of its older row. A minute a checkpoint on two cores, with
+--without-tta nothing.
 
 The figure, plots/accuracy_operations.png, shows every run with --tta but those with
 teachers or a trained start, whose operations are not among their own.

@@ -78,8 +78,8 @@ def fit(model, batches, faces, run):
 
     Args:
         model: compiled.
-        batches: the AugmentedFaces of the whole training part, of which only the
-            number of batches, the generator and the seed are used.
+        batches: the AugmentedFaces of the whole training part, whose own batches are
+            not used.
         faces: the Split of the run.
         run: the Run, with a SemiSupervisedRecipe.
     """

@@ -62,7 +62,7 @@ from matplotlib.ticker import MaxNLocator, NullLocator
 
 from experiments import grid
 from experiments.pseudo_labels import METHODS, WARMUPS, SemiSupervisedRecipe, fit
-from fer import command, data, figures, jobs, paths, sources, tables
+from fer import command, figures, jobs, paths, sources, tables
 from networks import NETWORKS
 from train_cnn import read_flags, train
 
@@ -174,11 +174,9 @@ def read_run(cell, seed, options):
         threshold=options.threshold,
         warmup_epochs=math.ceil(WARMUPS[cell.method] * options.epochs),
     )
-    arguments = [*sources.list_train_flags(options), "--network", options.network]
-    arguments += ["--name", name, "--seed", str(seed)]
-    arguments += ["--validation", str(grid.VALIDATION_SHARE)]
-    build, _, options = read_flags(arguments + ["--resume"] * options.resume)
-    return build, recipe, options
+    arguments = [*grid.list_flags(options), "--name", name, "--seed", str(seed)]
+    build, _, run_options = read_flags(arguments + ["--resume"] * options.resume)
+    return build, recipe, run_options
 
 
 def measure_run(record, history):
@@ -302,7 +300,7 @@ def main():
         train(*read_run(cells[0], options.seed, options), fit)
         return
 
-    faces = data.load_split(options.train, grid.VALIDATION_SHARE, options.ignore)
+    faces = grid.load_faces(options)
     measurements, histories = grid.run_cells(
         cells,
         range(options.seed, options.seed + options.seeds),

@@ -31,11 +31,11 @@ def expand(arguments):
 
     Unix shells do this, those of Windows leave it to the program.
     """
-    return [
-        path
-        for argument in arguments
-        for path in ("*" in argument and sorted(glob.glob(argument))) or [argument]
-    ]
+    expanded = []
+    for argument in arguments:
+        files = sorted(glob.glob(argument)) if "*" in argument else []
+        expanded += files or [argument]
+    return expanded
 
 
 def new_parser(description):

@@ -219,23 +219,22 @@ def load_split(train, validation=VALIDATION_SHARE, ignore=()):
     """
     path, classes = locate(train), Classes(ignore)
     everything = read(path, classes)
-    classes.check_met(path)
     images, labels = choose_training(path, everything)
-    fold = read_fold(validation)
+    fold, held_out, source = read_fold(validation), None, None
     if fold is not None:
         rows = split_fold(images, labels, *fold, SPLIT_SEED)
-        return Split(path, images, labels, *rows)
-    if isinstance(validation, str | Path):
-        held_out, source = load_source(path, everything, validation, ignore)
+    elif isinstance(validation, str | Path):
+        held_out, source = load_source(path, everything, validation, classes)
         copies = find_copies(held_out.images, images).sum()
         print(
             f"validate  on {len(held_out.images):,} faces of {validation}, of which "
             f"{copies:,} are copies of training faces"
         )
-        rows = np.arange(len(images)), np.arange(0)
-        return Split(path, images, labels, *rows, held_out, source)
-    rows = split(images, labels, validation, SPLIT_SEED)
-    return Split(path, images, labels, *rows)
+        rows = split(images, labels, 0, SPLIT_SEED)
+    else:
+        rows = split(images, labels, validation, SPLIT_SEED)
+    classes.check_met(path if source is None else f"{path} and {validation}")
+    return Split(path, images, labels, *rows, held_out, source)
 
 
 def make_targets(labels):
@@ -262,7 +261,8 @@ def split(images, labels, fraction, seed):
 
     Of FER2013's training faces 1,236 are copies; identical images stay on one side,
     or the validation part would reward remembering. The draw is among distinct
-    images, each with the label of its first copy.
+    images, each with the label of its first copy. Of a rare emotion the smaller part
+    may get none.
 
     Args:
         images: uint8 (n, 48, 48, 1).
@@ -274,7 +274,7 @@ def split(images, labels, fraction, seed):
         Two sorted int arrays of row numbers, training and validation.
 
     Raises:
-        InputError: too few distinct faces to leave some of each emotion on both sides.
+        InputError: too few distinct faces to stratify them by emotion.
     """
     if fraction == 0:
         return np.arange(len(images)), np.arange(0)
@@ -289,9 +289,9 @@ def split(images, labels, fraction, seed):
         )
     except ValueError as error:
         raise InputError(
-            f"cannot hold out {fraction:.0%} of {len(distinct)} distinct faces with "
-            f"every emotion on both sides ({error}); give more faces, a larger "
-            "share to --validation, or 0"
+            f"cannot hold out {fraction:g} of {len(distinct)} distinct faces with each "
+            f"emotion's share of them ({error}); give more faces or hold out more, as "
+            "--validation 0.2 does"
         ) from error
     is_validation = np.isin(groups, held_out)
     return np.flatnonzero(~is_validation), np.flatnonzero(is_validation)

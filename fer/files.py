@@ -112,16 +112,12 @@ def current_umask():
     return umask
 
 
-class Locked(InputError):
-    """Another living process holds a lock."""
-
-
 @contextlib.contextmanager
 def locked(path):
     """Hold the lock file `path`, released by the kernel even if this process is killed.
 
     Raises:
-        Locked: another living process holds it.
+        InputError: another living process holds it.
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -130,7 +126,7 @@ def locked(path):
             lock(file)
         # The latter is how Windows says it.
         except (BlockingIOError, PermissionError) as error:
-            raise Locked(
+            raise InputError(
                 f"{path} is held by a run of the same name that is still going; "
                 "wait for it, stop it, or choose another --name"
             ) from error

@@ -86,8 +86,8 @@ def add_network_flags(group, network_names):
         "--start-from",
         metavar="CHECKPOINT",
         type=Path,
-        help="go on from a trained network, whose layers and normalization are kept "
-        "(default: a new network)",
+        help="go on from a trained network, whose layers and normalization are kept, "
+        "and which faces of --train it held out (default: a new network)",
     )
     add(
         "--recipe",

@@ -5,6 +5,7 @@ fingerprint, so that every later script finds them again.
 """
 
 import argparse
+import contextlib
 import re
 
 import numpy as np
@@ -19,19 +20,18 @@ def validation_source(text):
     """An argparse type: a share in [0, 1), a fold, a Usage, or the path of faces."""
     if read_fold(text) is not None:
         return text
-    try:
+    with contextlib.suppress(ValueError):
         float(text)
-    except ValueError:
-        usage, exists = find_usage(text), split_path(text)[0].exists()
-        if usage in USAGES[1:] and (text == usage or not exists):
-            return usage
-        if exists:
-            return text
-        raise argparse.ArgumentTypeError(
-            "expected a share in [0, 1), a file or folder of faces, a fold such as "
-            f"1/10, or a Usage such as PublicTest, found {text!r}"
-        ) from None
-    return fraction(text)
+        return fraction(text)
+    usage, exists = find_usage(text), split_path(text)[0].exists()
+    if usage in USAGES[1:] and (text == usage or not exists):
+        return usage
+    if exists:
+        return text
+    raise argparse.ArgumentTypeError(
+        "expected a share in [0, 1), a file or folder of faces, a fold such as "
+        f"1/10, or a Usage such as PublicTest, found {text!r}"
+    )
 
 
 def read_fold(validation):
@@ -43,21 +43,24 @@ def read_fold(validation):
     return (number, count) if 1 <= number <= count >= 2 else None
 
 
-def load_source(path, everything, validation, ignore):
+def load_source(path, everything, validation, classes):
     """The validation faces of another source, and what a record says about it.
 
     Args:
         path: of the training faces.
         everything: all faces there.
         validation: a Usage of theirs, or the path of others.
-        ignore: names of classes to leave out.
+        classes: the Classes of the training faces, which learn what was ignored here.
     """
     source = {"path": str(path), "usage": validation}
+    ignore = list(classes.ignored_keys.values())
     if validation not in USAGES[1:]:
         source = {"path": str(validation)}
-        everything = read(validation, Classes(ignore))
+        others = Classes(ignore)
+        everything = read(validation, others)
+        classes.ignored += others.ignored
     if ignore:
-        source["ignore"] = list(ignore)
+        source["ignore"] = ignore
     held_out = choose_held_out(everything, source["path"], source.get("usage"))
     source["fingerprint"] = compute_fingerprint(held_out.images, held_out.labels)
     return held_out, source

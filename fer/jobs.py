@@ -20,7 +20,6 @@ from fer.job_group import Group
 from fer.paths import run_file
 from fer.processes import start
 from fer.provenance import THREADS_VARIABLE, count_cores, describe_settings
-from fer.run import load_finished_record
 
 
 @dataclasses.dataclass(frozen=True)
@@ -51,20 +50,21 @@ class Job:
         Args:
             faces: the Split of all runs.
         """
-        recipe = flags.override(self.recipe, self.options)
-        wanted = self.options.precision
-        precisions = flags.PRECISIONS[1:] if wanted == "auto" else [wanted]
-        settings = describe_settings(self.build, recipe, self.options, faces, wanted)
-        settings.pop("fast_layers", None)
-        layers = [{}, {"fast_layers": True}] if self.options.fast_layers else [{}]
-        records = (
-            load_finished_record(
-                self.name, {**settings, **fast, "precision": precision}
-            )
-            for precision in precisions
-            for fast in layers
+        path = run_file(self.name, ".keras")
+        record = checkpoints.load_record(path)
+        if record is None or not path.is_file():
+            return None
+        options, found = self.options, dict(record.get("settings", {}))
+        recipe = flags.override(self.recipe, options)
+        wanted = describe_settings(
+            self.build, recipe, options, faces, options.precision
         )
-        return next(filter(None, records), None)
+        if options.precision == "auto":
+            found["precision"] = "auto"
+        if options.fast_layers:
+            for settings in (found, wanted):
+                settings.pop("fast_layers", None)
+        return record if found == wanted else None
 
 
 def plan(script, arguments):

@@ -64,7 +64,7 @@ def wait_for(condition, seconds=60):
 def plan_disturbed(drawn, name, *disturbance):
     """A run of four epochs of which a signal disturbs one."""
     arguments = ["--train", str(drawn / "train.csv"), "--name", name, "--epochs", "4"]
-    arguments += ["--precision", "float32"]
+    arguments += ["--precision", "float32", "--validation", "0.1"]
     command = [cluster_run.__file__, *disturbance, *arguments, "--resume"]
     return jobs.Job(command, *cluster_run.read_flags(arguments))
 

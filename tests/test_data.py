@@ -353,7 +353,7 @@ def test_fraction_zero_keeps_every_row():
 
 def test_too_few_faces_to_split():
     images = np.stack(FACES).reshape(-1, 48, 48, 1)
-    with pytest.raises(InputError, match="cannot hold out 10% of 4 distinct faces"):
+    with pytest.raises(InputError, match="cannot hold out 0.1 of 4 distinct faces"):
         data.split(images, np.array(LABELS), 0.1, seed=0)
 
 

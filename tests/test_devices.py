@@ -127,7 +127,7 @@ def start(
     """Start a run of two epochs in float32 on JAX."""
     folder.mkdir(exist_ok=True)
     command = [sys.executable, RUNNER, *disturbance, "--train", faces, "--epochs", "2"]
-    command += ["--precision", "float32", "--resume", *arguments]
+    command += ["--validation", "0.1", "--precision", "float32", "--resume", *arguments]
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "KERAS_BACKEND": "jax"}
     return subprocess.Popen(
         list(map(str, command)),

@@ -34,7 +34,7 @@ def folder(tmp_path, monkeypatch):
 def read_options(epochs, augmentation):
     parser = flags.build_parser(None, "run", ("tiny", "other"), RECIPE)
     arguments = ["--train", "train.csv", "--precision", "float32", "--resume"]
-    arguments += ["--no-fast-layers"]
+    arguments += ["--no-fast-layers", "--validation", "0.1"]
     arguments += ["--epochs", str(epochs), "--augmentation", augmentation]
     return parser.parse_args(arguments)
 

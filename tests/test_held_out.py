@@ -146,6 +146,15 @@ def test_ignored_classes_are_ignored_on_both_sides(train, tmp_path):
     np.testing.assert_array_equal(again.labels, split.validation_labels)
 
 
+def test_a_class_to_ignore_may_stand_on_one_side(train, tmp_path):
+    names = ["contempt", *OTHER_LABELS[1:]]
+    path = write_faces(tmp_path / "mine.csv", OTHERS, names)
+    split = data.load_split(train, str(path), ["contempt"])
+    np.testing.assert_array_equal(split.validation_labels, OTHER_LABELS[1:])
+    with pytest.raises(InputError, match="train.csv and .*mine.csv: .* no bored"):
+        data.load_split(train, str(path), ["contempt", "bored"])
+
+
 def test_faces_without_labels_validate_nothing(train, tmp_path):
     rows = [" ".join(map(str, image.ravel())) for image in OTHERS]
     path = tmp_path / "test.csv"

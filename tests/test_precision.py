@@ -115,6 +115,7 @@ def test_each_precision_trains_and_resumes_to_the_bit(wanted, drawn, tmp_path):
     lines = (drawn / "train.csv").read_text().splitlines()
     (tmp_path / "train.csv").write_text("\n".join([lines[0], *lines[1::6]]))
     arguments = ["--train", tmp_path / "train.csv", "--network", "small"]
+    arguments += ["--validation", 0.1]
     arguments += [
         "--batch-size",
         32,

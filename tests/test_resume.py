@@ -64,7 +64,10 @@ class Runner:
         folder.mkdir(exist_ok=True)
         job = {
             "folder": str(folder),
-            "arguments": ["--train", str(train or self.train), *arguments],
+            "arguments": [
+                *("--train", str(train or self.train), "--validation", "0.1"),
+                *arguments,
+            ],
             "recipe": recipe,
             "at": at,
         }
