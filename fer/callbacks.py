@@ -48,7 +48,7 @@ class StateKeeper(keras.callbacks.Callback):
     def best_epoch(self):
         """The epoch whose weights are kept, counted from 1."""
         has_validation = self.history[-1]["val_accuracy"] is not None
-        if self.recipe.keep == "last" or not has_validation:
+        if self.recipe.keep != "best" or not has_validation:
             return self.history[-1]["epoch"]
         return max(self.history, key=lambda row: row["val_accuracy"])["epoch"]
 

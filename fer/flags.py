@@ -60,10 +60,11 @@ def add_faces_flags(group):
     )
     add(
         "--keep",
-        choices=("best", "last"),
-        help="the epoch whose weights are kept: the best on the validation faces, or "
-        "the last, which these then did not choose and before which no patience stops "
-        "the run (default: best)",
+        choices=("best", "last", "mean"),
+        help="the epoch whose weights are kept: the best on the validation faces; the "
+        "last, which these then did not choose and before which no patience stops the "
+        "run; or the mean of the last one's weights and those of --start-from "
+        "(default: best)",
     )
     add(
         "--twin",
@@ -225,6 +226,11 @@ def parse_run(parser, arguments=None):
         parser.error(
             "argument --twin: expected --validation 0 beside it, for a run that holds "
             "faces out is measured itself; add that or leave --twin out"
+        )
+    if options.keep == "mean" and options.start_from is None:
+        parser.error(
+            "argument --keep: expected --start-from beside mean, which takes the mean "
+            "with what the run began with; add that or keep best or last"
         )
     if options.start_from is None:
         options.network = options.network or parser.get_default("network")

@@ -40,7 +40,8 @@ class Recipe:
         class_weights: whether the loss weighs every emotion the same in all.
         patience: epochs without better validation accuracy before stopping, or None;
             without effect where the last epoch is kept.
-        keep: "best" for the epoch of the best validation accuracy, or "last".
+        keep: "best" for the epoch of the best validation accuracy, "last", or "mean"
+            for the mean of the last epoch's weights and those that the run began with.
     """
 
     epochs: int

@@ -181,7 +181,12 @@ class Run:
         model = build(
             build_normalization(self.recipe.normalization, faces.train_images)
         )
-        model.set_weights(self.keeper.best_weights)
+        weights = self.keeper.best_weights
+        if self.recipe.keep == "mean":
+            # A run that goes on is built with the weights that it began with.
+            pairs = zip(model.get_weights(), weights, strict=True)
+            weights = [(first + last) / 2 for first, last in pairs]
+        model.set_weights(weights)
         record = self.make_record(model, faces)
         write_run(model, record, self.history, faces)
         return record
@@ -204,15 +209,21 @@ class Run:
             "epochs_trained": len(history),
             "best_epoch": self.keeper.best_epoch(),
             "val_accuracy": None,
-            "kept": "best validation accuracy"
-            if len(faces.validation_labels) and self.recipe.keep == "best"
-            else "last epoch",
+            "kept": self.describe_kept(faces),
             **measure_speed(history, num_faces),
             "versions": read_versions(),
             **({"devices": self.devices.count} if self.devices.count > 1 else {}),
             **({"twin": self.twin} if self.twin else {}),
             **faces.describe(),
         }
+
+    def describe_kept(self, faces):
+        """Which weights the checkpoint has."""
+        if self.recipe.keep == "mean":
+            return "mean of the first and the last weights"
+        if self.recipe.keep == "last" or not len(faces.validation_labels):
+            return "last epoch"
+        return "best validation accuracy"
 
 
 def find_state(name, settings, recipe, resume):
