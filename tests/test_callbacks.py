@@ -17,6 +17,7 @@ from fer import callbacks
         # The first of equals.
         ({}, [0.3, 0.5, 0.5], 2, False),
         ({"keep": "last"}, [0.3, 0.5, 0.4], 3, False),
+        ({"keep": "mean"}, [0.3, 0.5, 0.4], 3, False),
         ({"keep": "last", "patience": 1}, [0.3, 0.5, 0.4], 3, False),
         ({"patience": 2}, [0.3, 0.5, 0.4], 2, False),
         ({"patience": 1}, [0.3, 0.5, 0.4], 2, True),

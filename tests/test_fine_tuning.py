@@ -13,6 +13,7 @@ import train_cnn
 import train_dnn
 from fer import checkpoints, data, fine_tuning
 from fer.command import InputError
+from fer.drawn_faces import draw_faces
 from networks import NETWORKS
 
 
@@ -94,6 +95,38 @@ def test_its_validation_faces_stay_held_out(tmp_path, capsys):
         fine_tuning.keep_held_out(faces, tmp_path / "some.keras")
     everything = data.Split(tmp_path, images, labels, np.arange(210), np.arange(0))
     assert fine_tuning.keep_held_out(everything, tmp_path / "some.keras") is everything
+
+
+def test_the_mean_is_that_of_the_first_and_the_last_weights(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    images, labels = draw_faces(140, 0)
+    rows = [
+        f"{label}," + " ".join(map(str, image.ravel()))
+        for image, label in zip(images, labels, strict=True)
+    ]
+    (tmp_path / "train.csv").write_text("\n".join(["label,feature", *rows]))
+    checkpoints.save(build_tiny(), tmp_path / "start.keras")
+    arguments = ["--train", "train.csv", "--start-from", "start.keras"]
+    arguments += ["--precision", "float32", "--epochs", "1"]
+    kept = {}
+    for keep in ("last", "mean"):
+        flags = [*arguments, "--keep", keep, "--name", keep]
+        kept[keep] = train_cnn.train(*train_cnn.read_flags(flags))["kept"]
+    assert kept["mean"] == "mean of the first and the last weights"
+    start, last, mean = (
+        checkpoints.load_checkpoint(path).get_weights()
+        for path in ("start.keras", "checkpoints/last.keras", "checkpoints/mean.keras")
+    )
+    for first, second, middle in zip(start, last, mean, strict=True):
+        np.testing.assert_allclose(middle, (first + second) / 2, rtol=1e-6)
+    assert any((a != b).any() for a, b in zip(start, last, strict=True))
+
+
+def test_the_mean_needs_a_start(capsys):
+    with pytest.raises(SystemExit) as stop:
+        train_cnn.read_flags(["--keep", "mean"])
+    assert stop.value.code == 2
+    assert "--keep: expected --start-from beside mean" in capsys.readouterr().err
 
 
 @pytest.mark.slow
