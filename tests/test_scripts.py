@@ -216,7 +216,7 @@ def test_a_student_learns_from_teachers_that_held_faces_out(trained, drawn, tmp_
     assert record["settings"]["answers"] == "held out"
 
     # With the same faces held out the teacher knows every face to train on.
-    arguments += ["--name", "refused"]
+    arguments += ["--name", "refused", "--validation", 0.1]
     process = run_script("train_cnn.py", *arguments, cwd=tmp_path, status=2)
     assert "held out some of the faces to train on" in process.stderr
     assert not (tmp_path / "checkpoints/refused.keras").exists()
