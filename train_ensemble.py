@@ -38,6 +38,7 @@ from fer import (
     ensembles,
     figures,
     fine_tuning,
+    held_out,
     jobs,
     measures,
     paths,
@@ -62,7 +63,7 @@ def build_parser():
     )
     add(
         "--folds",
-        type=command.whole_number(2),
+        type=command.whole_number(2, held_out.MOST_FOLDS),
         metavar="NUMBER",
         help="one member a fold of the faces instead, each scored on its own fold "
         "(default: all members hold out the same faces)",

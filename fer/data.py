@@ -18,7 +18,7 @@ from fer.held_out import find_copies, load_source, read_fold
 from fer.sources import choose_test, choose_training, locate, print_emotions, read
 
 # Of the training faces, unless --validation says otherwise. Faces are worth more than a
-# surer choice of the epoch: an eighth more of them adds 1.3 points to short runs.
+# surer choice of the epoch (experiments/README.md, a ninth of the faces less).
 VALIDATION_SHARE = 0.05
 # The validation part is the same for every --seed, so that runs can be compared and
 # averaged.

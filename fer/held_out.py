@@ -15,6 +15,9 @@ from fer.command import InputError, fraction
 from fer.faces import USAGES, Classes, compute_fingerprint, find_usage
 from fer.sources import choose_test, read
 
+# What `read_fold` reads.
+MOST_FOLDS = 999
+
 
 def validation_source(text):
     """An argparse type: a share in [0, 1), a fold, a Usage, or the path of faces."""

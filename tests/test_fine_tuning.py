@@ -13,7 +13,6 @@ import train_cnn
 import train_dnn
 from fer import checkpoints, data, fine_tuning
 from fer.command import InputError
-from fer.drawn_faces import draw_faces
 from networks import NETWORKS
 
 
@@ -97,16 +96,12 @@ def test_its_validation_faces_stay_held_out(tmp_path, capsys):
     assert fine_tuning.keep_held_out(everything, tmp_path / "some.keras") is everything
 
 
-def test_the_mean_is_that_of_the_first_and_the_last_weights(tmp_path, monkeypatch):
+def test_the_mean_is_that_of_the_first_and_the_last_weights(
+    drawn, tmp_path, monkeypatch
+):
     monkeypatch.chdir(tmp_path)
-    images, labels = draw_faces(140, 0)
-    rows = [
-        f"{label}," + " ".join(map(str, image.ravel()))
-        for image, label in zip(images, labels, strict=True)
-    ]
-    (tmp_path / "train.csv").write_text("\n".join(["label,feature", *rows]))
     checkpoints.save(build_tiny(), tmp_path / "start.keras")
-    arguments = ["--train", "train.csv", "--start-from", "start.keras"]
+    arguments = ["--train", str(drawn / "train.csv"), "--start-from", "start.keras"]
     arguments += ["--precision", "float32", "--epochs", "1"]
     kept = {}
     for keep in ("last", "mean"):
