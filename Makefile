@@ -12,7 +12,8 @@ MODEL ?= $(firstword $(wildcard checkpoints/cnn.keras pretrained/cnn.keras))
 
 demo: .venv/installed
 	$(BIN)/python draw_faces.py
-	$(BIN)/python train_cnn.py --train data/drawn/train.csv --name demo_cnn --epochs 8
+	$(BIN)/python train_cnn.py --train data/drawn/train.csv --name demo_cnn --epochs 6 \
+		--finish 2
 	$(BIN)/python train_dnn.py --train data/drawn/train.csv --name demo_dnn --epochs 8
 	$(BIN)/python predict.py checkpoints/demo_cnn.keras --test data/drawn/test.csv \
 		--labels data/drawn/test_labels.csv --output demo_submission.csv

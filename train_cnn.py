@@ -12,6 +12,7 @@ recipes.
 # Before Keras, which it has start in silence.
 from fer import command, data, distillation, fine_tuning, flags, prediction
 from fer.augmentation import AUGMENTATIONS, AugmentedFaces, FaceGenerator
+from fer.callbacks import Finish
 from fer.fast_layers import quicken
 from fer.recipes import build_normalization, build_optimizer, weigh_classes
 from fer.run import open_run
@@ -110,17 +111,19 @@ def fit_epochs(model, batches, faces, run):
     if recipe.class_weights:
         class_weight = weigh_classes(faces.train_labels)
     with run.callbacks(batches) as callbacks:
+        # The last epochs show faces as they are, for the mean of before and after.
+        finish = Finish(run.keeper, faces.train_targets)
         model.fit(
             batches,
             validation_data=validation,
             validation_batch_size=batch_size,
             class_weight=class_weight,
             initial_epoch=len(run.history),
-            epochs=recipe.epochs,
+            epochs=recipe.all_epochs,
             # The batches come in an order of their own.
             shuffle=False,
             verbose=0,
-            callbacks=callbacks,
+            callbacks=[*callbacks, finish],
         )
 
 

@@ -73,7 +73,8 @@ def load_faces(options):
 def list_flags(options):
     """The flags of train_cnn.py, a list of texts, that all runs have in common."""
     arguments = [*sources.list_train_flags(options), "--network", options.network]
-    return [*arguments, "--validation", str(VALIDATION_SHARE)]
+    # What is compared is an epoch, without the mean that a finish would take.
+    return [*arguments, "--validation", str(VALIDATION_SHARE), "--finish", "0"]
 
 
 def run_cells(cells, seeds, plan, measure, options, faces):

@@ -123,10 +123,11 @@ def run_measurement(name, options):
 
 def run_ours(network, options):
     """Train through train_cnn.py in a folder of its own; returns seconds per epoch."""
+    arguments = ["--network", network, "--epochs", str(options.epochs)]
+    arguments += ["--finish", "0", *sources.list_train_flags(options)]
     with tempfile.TemporaryDirectory() as folder:
         result = subprocess.run(
-            [sys.executable, train_cnn.__file__, "--network", network]
-            + ["--epochs", str(options.epochs), *sources.list_train_flags(options)],
+            [sys.executable, train_cnn.__file__, *arguments],
             cwd=folder,
             stdout=sys.stderr,
             check=False,

@@ -8,6 +8,7 @@ import time
 import keras
 import numpy as np
 
+from fer.augmentation import AUGMENTATIONS, FaceGenerator
 from fer.command import InputError
 from fer.state import save_state
 
@@ -39,28 +40,41 @@ class StateKeeper(keras.callbacks.Callback):
         self.recipe = recipe
         self.history = []
         self.best_weights = None
+        self.mean_weights = None
         self.pending = saved
         if saved is not None:
             arrays, document = saved
             self.history = document["history"]
             self.best_weights = pick_arrays(arrays, "best")
+            self.mean_weights = pick_arrays(arrays, "mean") or None
+
+    @property
+    def kept_weights(self):
+        """Those of the best epoch or, after a finish, the mean of both."""
+        return self.mean_weights or self.best_weights
 
     def best_epoch(self):
-        """The epoch whose weights are kept, counted from 1."""
-        has_validation = self.history[-1]["val_accuracy"] is not None
+        """The epoch whose weights are kept, or finished from, counted from 1.
+
+        It is 0 where a run has no epochs but its finish.
+        """
+        rows = self.history[: self.recipe.epochs]
+        if not rows:
+            return 0
+        has_validation = rows[-1]["val_accuracy"] is not None
         if self.recipe.keep != "best" or not has_validation:
-            return self.history[-1]["epoch"]
-        return max(self.history, key=lambda row: row["val_accuracy"])["epoch"]
+            return rows[-1]["epoch"]
+        return max(rows, key=lambda row: row["val_accuracy"])["epoch"]
 
     def is_finished(self):
         """Whether every epoch was trained or patience has run out."""
         if not self.history:
             return False
+        if len(self.history) >= self.recipe.all_epochs:
+            return True
         waited = len(self.history) - self.best_epoch()
         patience = self.recipe.patience
-        return len(self.history) >= self.recipe.epochs or (
-            patience is not None and waited >= patience
-        )
+        return patience is not None and not self.recipe.finish and waited >= patience
 
     def variables(self):
         """Weights, batch statistics, dropout's seeds; metrics begin anew anyway."""
@@ -91,7 +105,10 @@ class StateKeeper(keras.callbacks.Callback):
         # What else a script measures, such as the precision of pseudo-labels.
         row |= {name: float(logs[name]) for name in logs if name not in row}
         self.history.append(row)
-        if self.best_epoch() == row["epoch"]:
+        if len(self.history) > self.recipe.epochs:
+            pairs = zip(self.best_weights, self.model.get_weights(), strict=True)
+            self.mean_weights = [(before + after) / 2 for before, after in pairs]
+        elif self.best_epoch() == row["epoch"]:
             self.best_weights = self.model.get_weights()
         self.save()
         if self.is_finished():
@@ -108,6 +125,7 @@ class StateKeeper(keras.callbacks.Callback):
                 "optimizer", [v.numpy() for v in self.model.optimizer.variables]
             ),
             **name_arrays("best", self.best_weights),
+            **name_arrays("mean", self.mean_weights or []),
             "numpy_random": keys,
         }
         document = {
@@ -148,6 +166,33 @@ def pick_arrays(arrays, prefix):
     """The list of arrays that `name_arrays` named, in its order."""
     count = sum(name.startswith(f"{prefix}_") for name in arrays)
     return [arrays[f"{prefix}_{i}"] for i in range(count)]
+
+
+class Finish(keras.callbacks.Callback):
+    """Trains the last epochs of a recipe as its `finishing` says.
+
+    Args:
+        keeper: the StateKeeper, behind which this callback stands.
+        labels: float32 (n, num_classes), the targets of these epochs.
+    """
+
+    def __init__(self, keeper, labels):
+        super().__init__()
+        self.keeper = keeper
+        self.labels = labels
+
+    def on_epoch_begin(self, epoch, logs=None):
+        recipe, batches = self.keeper.recipe, self.keeper.batches
+        if epoch < recipe.epochs:
+            return
+        if self.keeper.best_weights is None:
+            self.keeper.best_weights = self.model.get_weights()
+        if epoch == recipe.epochs:
+            self.model.set_weights(self.keeper.best_weights)
+        finishing = recipe.finishing
+        batches.generator = FaceGenerator(**AUGMENTATIONS[finishing.augmentation])
+        batches.mixup = finishing.mixup
+        batches.targets = self.labels
 
 
 class StopOnNaN(keras.callbacks.Callback):
@@ -195,8 +240,8 @@ class StopOnSignal(keras.callbacks.Callback):
         if self.number is not None:
             print(
                 f"\nstopped after epoch {len(self.keeper.history)} of "
-                f"{self.keeper.recipe.epochs}; the same command continues, that of a "
-                "single run with --resume"
+                f"{self.keeper.recipe.all_epochs}; the same command continues, that of "
+                "a single run with --resume"
             )
             sys.exit(128 + self.number)
 
@@ -224,7 +269,7 @@ class EpochProgress(keras.callbacks.Callback):
             bar = "#" * round(BAR_WIDTH * done)
             epoch = self.first_epoch + math.ceil(self.steps_done / self.steps)
             line = (
-                f"epoch {epoch}/{self.keeper.recipe.epochs} [{bar:.<{BAR_WIDTH}}] "
+                f"epoch {epoch}/{self.keeper.recipe.all_epochs} [{bar:.<{BAR_WIDTH}}] "
                 f"accuracy {float(logs['accuracy']):.3f}  {self.time_left()}"
             )
             print(f"\r{line:79}", end="", flush=True)
@@ -232,7 +277,7 @@ class EpochProgress(keras.callbacks.Callback):
     def on_epoch_end(self, epoch, logs=None):
         row = self.keeper.history[-1]
         line = (
-            f"epoch {row['epoch']}/{self.keeper.recipe.epochs}  "
+            f"epoch {row['epoch']}/{self.keeper.recipe.all_epochs}  "
             f"accuracy {row['accuracy']:.4f}  loss {row['loss']:.4f}  "
         )
         if row["val_accuracy"] is not None:
@@ -245,7 +290,7 @@ class EpochProgress(keras.callbacks.Callback):
 
     def time_left(self):
         """How long the rest of the run takes at the pace so far."""
-        total = (self.keeper.recipe.epochs - self.first_epoch) * self.steps
+        total = (self.keeper.recipe.all_epochs - self.first_epoch) * self.steps
         elapsed = time.perf_counter() - self.started
         seconds = elapsed / self.steps_done * (total - self.steps_done)
         if seconds < 100:

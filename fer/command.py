@@ -67,6 +67,7 @@ def whole_number(lowest, highest=math.inf):
 
 
 positive_integer = whole_number(1)
+integer_from_zero = whole_number(0)
 # What numpy takes.
 seed_number = whole_number(0, 2**32 - 1)
 positive_number = number("a number above 0", lambda x: 0 < x < math.inf)

@@ -8,6 +8,7 @@ from fer.augmentation import AUGMENTATIONS
 from fer.command import (
     file_stem,
     fraction,
+    integer_from_zero,
     new_parser,
     number_from_zero,
     positive_integer,
@@ -60,11 +61,10 @@ def add_faces_flags(group):
     )
     add(
         "--keep",
-        choices=("best", "last", "mean"),
-        help="the epoch whose weights are kept: the best on the validation faces; the "
-        "last, which these then did not choose and before which no patience stops the "
-        "run; or the mean of the last one's weights and those of --start-from "
-        "(default: best)",
+        choices=("best", "last"),
+        help="the epoch whose weights are kept, or go into --finish: the best on the "
+        "validation faces, or the last, which these then did not choose and before "
+        "which no patience stops the run (default: best)",
     )
     add(
         "--twin",
@@ -112,7 +112,14 @@ def add_recipe_flags(group, network_name, recipe):
 
     add = group.add_argument
     for flag, kind, text in (
-        ("epochs", positive_integer, "passes over the training faces"),
+        ("epochs", integer_from_zero, "passes over the training faces"),
+        (
+            "finish",
+            integer_from_zero,
+            "epochs after these, at a tenth of the rate, on labels and faces that are "
+            "only mirrored; the mean of the weights before and after is kept; 0 beside "
+            "--start-from where nothing else is said",
+        ),
         ("batch_size", positive_integer, "faces per step"),
         ("learning_rate", positive_number, "peak of the schedule"),
         (
@@ -227,10 +234,10 @@ def parse_run(parser, arguments=None):
             "argument --twin: expected --validation 0 beside it, for a run that holds "
             "faces out is measured itself; add that or leave --twin out"
         )
-    if options.keep == "mean" and options.start_from is None:
+    if options.epochs == 0 and not (options.start_from and options.finish):
         parser.error(
-            "argument --keep: expected --start-from beside mean, which takes the mean "
-            "with what the run began with; add that or keep best or last"
+            "argument --epochs: expected 1 or more, found 0, which goes with "
+            "--start-from and --finish alone; add both or train for some"
         )
     if options.start_from is None:
         options.network = options.network or parser.get_default("network")
@@ -242,6 +249,9 @@ def parse_run(parser, arguments=None):
                 f"argument --{flag}: not allowed with --start-from, whose checkpoint "
                 "brings its own"
             )
+    if options.finish is None:
+        # To go on is part of something longer, which may have had its finish.
+        options.finish = 0
     return options
 
 

@@ -24,7 +24,7 @@ RECORDED_PACKAGES = ("keras", "tensorflow", "jax", "torch", "numpy", "scipy")
 # By which TensorFlow, where it looks for devices, is told how many threads share one.
 THREADS_VARIABLE = "TF_NUM_INTRAOP_THREADS"
 # Settings that runs from before do not have; at their default a run has none of them.
-LATER_SETTINGS = {"keep": "best"}
+LATER_SETTINGS = {"keep": "best", "finish": 0}
 ROOT = Path(__file__).resolve().parent.parent
 
 

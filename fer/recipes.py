@@ -1,7 +1,7 @@
 """A recipe: everything about a training that is not the network, as data."""
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import keras
 import numpy as np
@@ -39,9 +39,11 @@ class Recipe:
         normalization: a name of `NORMALIZATIONS`, see `build_normalization`.
         class_weights: whether the loss weighs every emotion the same in all.
         patience: epochs without better validation accuracy before stopping, or None;
-            without effect where the last epoch is kept.
-        keep: "best" for the epoch of the best validation accuracy, "last", or "mean"
-            for the mean of the last epoch's weights and those that the run began with.
+            without effect where the last epoch is kept or a finish follows.
+        keep: "best" for the epoch of the best validation accuracy, or "last".
+        finish: epochs that follow, from the weights kept until then and trained as
+            `finishing` says; the mean of the weights before and after is kept
+            (Wortsman et al. 2022, arXiv 2109.01903).
     """
 
     epochs: int
@@ -59,17 +61,43 @@ class Recipe:
     class_weights: bool = False
     patience: int | None = None
     keep: str = "best"
+    finish: int = 0
 
     @property
     def depends_on_epochs(self):
         """Whether another number of epochs would have changed the first of them."""
-        return self.schedule == "cosine"
+        return self.schedule == "cosine" or self.finish > 0
+
+    @property
+    def all_epochs(self):
+        """How many epochs there are, the finish included."""
+        return self.epochs + self.finish
+
+    @property
+    def finishing(self):
+        """The recipe of the finish: slow, on labels and on faces hardly changed."""
+        return replace(
+            self,
+            epochs=self.finish,
+            finish=0,
+            learning_rate=self.learning_rate / 10,
+            schedule="cosine",
+            augmentation="flip",
+            mixup=0.0,
+            teachers=(),
+        )
 
 
 def build_schedule(recipe, steps_per_epoch):
     """The learning rate as a function of the step: a number or a Keras schedule."""
     schedules = keras.optimizers.schedules
     steps = recipe.epochs * steps_per_epoch
+    if recipe.finish:
+        return Consecutive(
+            build_schedule(replace(recipe, finish=0), steps_per_epoch),
+            build_schedule(recipe.finishing, steps_per_epoch),
+            steps,
+        )
     if recipe.schedule == "cosine":
         # A share of the whole, so that one epoch is a complete short run too.
         warmup_steps = math.ceil(0.05 * steps)
@@ -89,6 +117,22 @@ def build_schedule(recipe, steps_per_epoch):
         [start * steps_per_epoch - 1 for start in starts[1:]],
         [recipe.learning_rate * recipe.schedule[start] for start in starts],
     )
+
+
+class Consecutive(keras.optimizers.schedules.LearningRateSchedule):
+    """A learning rate, a number or a schedule, and from a step on another schedule."""
+
+    def __init__(self, first, second, num_steps):
+        self.first = first if callable(first) else lambda step: first
+        self.second = second
+        self.num_steps = num_steps
+
+    def __call__(self, step):
+        return keras.ops.where(
+            step < self.num_steps,
+            self.first(step),
+            self.second(step - self.num_steps),
+        )
 
 
 def build_optimizer(recipe, steps_per_epoch):

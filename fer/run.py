@@ -153,7 +153,7 @@ class Run:
             batches: the AugmentedFaces, to be told the epoch.
 
         Yields:
-            A list of Keras callbacks, the last of which stops the run on a signal.
+            A list of Keras callbacks.
         """
         self.keeper.batches = batches
         stop = StopOnSignal(self.keeper)
@@ -163,7 +163,7 @@ class Run:
     def publish(self, build, faces):
         """Write the files of the finished run; returns its record.
 
-        The weights of the epoch kept go into a model in float32, and the accuracy in
+        The weights kept go into a model in float32, and the accuracy in
         the record is measured on its checkpoint as it was reloaded. Of a run that was
         published before, only the curves are drawn again. Of several processes the
         first does it, and the others have no record.
@@ -181,12 +181,7 @@ class Run:
         model = build(
             build_normalization(self.recipe.normalization, faces.train_images)
         )
-        weights = self.keeper.best_weights
-        if self.recipe.keep == "mean":
-            # A run that goes on is built with the weights that it began with.
-            pairs = zip(model.get_weights(), weights, strict=True)
-            weights = [(first + last) / 2 for first, last in pairs]
-        model.set_weights(weights)
+        model.set_weights(self.keeper.kept_weights)
         record = self.make_record(model, faces)
         write_run(model, record, self.history, faces)
         return record
@@ -219,11 +214,13 @@ class Run:
 
     def describe_kept(self, faces):
         """Which weights the checkpoint has."""
-        if self.recipe.keep == "mean":
-            return "mean of the first and the last weights"
-        if self.recipe.keep == "last" or not len(faces.validation_labels):
-            return "last epoch"
-        return "best validation accuracy"
+        is_last = self.recipe.keep == "last" or not len(faces.validation_labels)
+        kept = "last epoch" if is_last else "best validation accuracy"
+        if not self.recipe.epochs:
+            kept = "as it began"
+        if self.recipe.finish:
+            kept += f", then the mean with epoch {self.history[-1]['epoch']}"
+        return kept
 
 
 def find_state(name, settings, recipe, resume):

@@ -25,6 +25,7 @@ CNN_RECIPE = Recipe(
     label_smoothing=0.1,
     augmentation="strong",
     normalization="standard",
+    finish=4,
 )
 # A dense network has to learn every shift and turn anew, which takes twice the epochs
 # and less restraint.

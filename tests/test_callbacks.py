@@ -17,7 +17,6 @@ from fer import callbacks
         # The first of equals.
         ({}, [0.3, 0.5, 0.5], 2, False),
         ({"keep": "last"}, [0.3, 0.5, 0.4], 3, False),
-        ({"keep": "mean"}, [0.3, 0.5, 0.4], 3, False),
         ({"keep": "last", "patience": 1}, [0.3, 0.5, 0.4], 3, False),
         ({"patience": 2}, [0.3, 0.5, 0.4], 2, False),
         ({"patience": 1}, [0.3, 0.5, 0.4], 2, True),
@@ -46,6 +45,36 @@ def test_which_epoch_is_kept_and_when_a_run_ends(
         keeper.on_epoch_end(epoch, logs)
     assert keeper.best_epoch() == keeper.best_weights == kept
     assert keeper.is_finished() == model.stop_training == is_finished
+
+
+def test_after_the_finish_the_mean_is_kept():
+    recipe = dataclasses.replace(RECIPE, epochs=2, finish=2, patience=1)
+    keeper = callbacks.StateKeeper(None, {}, {}, recipe, None)
+    keeper.batches = types.SimpleNamespace(epoch=0)
+    finish = callbacks.Finish(keeper, "labels")
+    model = types.SimpleNamespace(optimizer=types.SimpleNamespace(learning_rate=0.1))
+    model.get_weights = lambda: list(model.weights)
+    model.set_weights = lambda weights: setattr(model, "weights", weights)
+    keeper.set_model(model)
+    finish.set_model(model)
+    kept = []
+    for epoch, accuracy in enumerate([0.5, 0.4, 0.6, 0.3]):
+        assert not keeper.is_finished()
+        keeper.on_epoch_begin(epoch)
+        finish.on_epoch_begin(epoch)
+        if epoch == 2:
+            # From the best epoch on, not from the last one.
+            assert model.weights == [1.0]
+        model.weights = [epoch + 1.0]
+        logs = {"accuracy": 0.9, "loss": 1.0, "val_accuracy": accuracy, "val_loss": 1}
+        keeper.on_epoch_end(epoch, logs)
+        assert keeper.best_epoch() == 1
+        kept += keeper.kept_weights
+    assert kept == [1, 1, (1 + 3) / 2, (1 + 4) / 2]
+    assert keeper.is_finished() and model.stop_training
+    batches = keeper.batches
+    assert (batches.targets, batches.mixup) == ("labels", 0)
+    assert batches.generator.horizontal_flip and not batches.generator.rotation_range
 
 
 @pytest.fixture

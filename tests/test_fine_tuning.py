@@ -96,32 +96,46 @@ def test_its_validation_faces_stay_held_out(tmp_path, capsys):
     assert fine_tuning.keep_held_out(everything, tmp_path / "some.keras") is everything
 
 
-def test_the_mean_is_that_of_the_first_and_the_last_weights(
+def test_a_finish_alone_is_the_mean_of_the_start_and_mild_epochs(
     drawn, tmp_path, monkeypatch
 ):
     monkeypatch.chdir(tmp_path)
     checkpoints.save(build_tiny(), tmp_path / "start.keras")
     arguments = ["--train", str(drawn / "train.csv"), "--start-from", "start.keras"]
-    arguments += ["--precision", "float32", "--epochs", "1"]
+    arguments += ["--precision", "float32"]
+    mild = ["--epochs", "1", "--augmentation", "flip", "--learning-rate", "0.01"]
     kept = {}
-    for keep in ("last", "mean"):
-        flags = [*arguments, "--keep", keep, "--name", keep]
-        kept[keep] = train_cnn.train(*train_cnn.read_flags(flags))["kept"]
-    assert kept["mean"] == "mean of the first and the last weights"
+    for name, flags in (
+        ("last", [*mild, "--keep", "last"]),
+        # What a finish leaves out.
+        ("mean", ["--epochs", "0", "--finish", "1", "--mixup", "0.3"]),
+    ):
+        flags = train_cnn.read_flags([*arguments, *flags, "--name", name])
+        kept[name] = train_cnn.train(*flags)["kept"]
+    assert kept["mean"] == "as it began, then the mean with epoch 1"
     start, last, mean = (
         checkpoints.load_checkpoint(path).get_weights()
         for path in ("start.keras", "checkpoints/last.keras", "checkpoints/mean.keras")
     )
     for first, second, middle in zip(start, last, mean, strict=True):
-        np.testing.assert_allclose(middle, (first + second) / 2, rtol=1e-6)
+        np.testing.assert_allclose(middle, (first + second) / 2, rtol=1e-5, atol=1e-7)
     assert any((a != b).any() for a, b in zip(start, last, strict=True))
 
 
-def test_the_mean_needs_a_start(capsys):
+def test_a_run_that_goes_on_has_no_finish_by_itself(tmp_path):
+    checkpoints.save(build_tiny(), tmp_path / "start.keras")
+    _, recipe, options = train_cnn.read_flags(
+        ["--start-from", f"{tmp_path}/start.keras"]
+    )
+    assert recipe.finish and options.finish == 0
+
+
+@pytest.mark.parametrize("given", [[], ["--finish", "2"], ["--start-from", "a.keras"]])
+def test_no_epochs_go_with_a_start_and_a_finish_alone(given, capsys):
     with pytest.raises(SystemExit) as stop:
-        train_cnn.read_flags(["--keep", "mean"])
+        train_cnn.read_flags(["--epochs", "0", *given])
     assert stop.value.code == 2
-    assert "--keep: expected --start-from beside mean" in capsys.readouterr().err
+    assert "--epochs: expected 1 or more, found 0" in capsys.readouterr().err
 
 
 @pytest.mark.slow

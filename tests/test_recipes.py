@@ -29,6 +29,23 @@ def test_cosine_warms_up_over_a_twentieth_and_ends_at_zero():
     assert rates[200] == pytest.approx(0, abs=1e-7)
 
 
+@pytest.mark.parametrize("schedule", ["cosine", "constant"])
+def test_a_finish_is_a_cosine_of_its_own_from_a_tenth(schedule):
+    plain = dataclasses.replace(RECIPE, schedule=schedule, epochs=3, learning_rate=0.5)
+    finished = dataclasses.replace(plain, finish=2)
+    short = dataclasses.replace(
+        plain, schedule="cosine", epochs=2, learning_rate=0.05, augmentation="flip"
+    )
+    assert finished.finishing == short and finished.all_epochs == 5
+    rates = compute_rates(recipes.build_schedule(finished, steps_per_epoch=10), 50)
+    expected = 30 * [0.5]
+    if schedule == "cosine":
+        expected = compute_rates(recipes.build_schedule(plain, 10), 30)
+    np.testing.assert_allclose(rates[:30], expected, rtol=1e-5)
+    expected = compute_rates(recipes.build_schedule(short, 10), 20)
+    np.testing.assert_allclose(rates[30:], expected, rtol=1e-5)
+
+
 def test_one_epoch_is_a_complete_short_run():
     recipe = dataclasses.replace(RECIPE, schedule="cosine", epochs=1, learning_rate=0.5)
     rates = compute_rates(recipes.build_schedule(recipe, steps_per_epoch=1), 2)

@@ -202,6 +202,20 @@ def test_every_kind_of_recipe_resumes(runner, tmp_path, recipe):
     assert_same_run(killed, tmp_path / "whole")
 
 
+def test_killed_around_the_finish(runner, tmp_path):
+    recipe = {"epochs": 2, "finish": 3, "mixup": 0.2, "augmentation": "erasing"}
+    runner.run(tmp_path / "whole", **recipe)
+    killed = tmp_path / "killed"
+    # In the second epoch, in the first one of the finish and in the last.
+    for batch in (5, 5, 8):
+        at = ["batch", batch, *KILL]
+        runner.run(killed, "--resume", at=at, status=-signal.SIGKILL, **recipe)
+    output = runner.run(killed, "--resume", **recipe)
+    assert "epoch 5/5" in output and "epoch 4/5" not in output
+    assert "then the mean with epoch 5" in output
+    assert_same_run(killed, tmp_path / "whole")
+
+
 def test_every_part_of_a_recipe_reaches_the_training(runner, whole, tmp_path):
     """Each alone ends in other weights than the plain run."""
     lines = runner.train.read_text().splitlines()

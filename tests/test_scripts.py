@@ -114,9 +114,10 @@ def test_the_submission_has_the_ids_of_the_test_file_in_its_order(
 
 def test_validation_zero_trains_on_every_row_and_keeps_the_last_epoch(drawn, tmp_path):
     arguments = ["--train", drawn / "train.csv", "--epochs", 1, "--validation", 0]
+    arguments += ["--finish", 1]
     process = run_script("train_cnn.py", *arguments, cwd=tmp_path)
     record = json.loads((tmp_path / "checkpoints/cnn.json").read_text())
-    assert record["kept"] == "last epoch"
+    assert record["kept"] == "last epoch, then the mean with epoch 2"
     assert record["validation_rows"] == []
     assert record["val_accuracy"] is None
     assert "420 to train on, 0 to validate on" in process.stdout
@@ -167,8 +168,8 @@ def test_bad_input_is_one_line_and_touches_nothing(trained, drawn, tmp_path):
         ("--name", ".", "a name for files"),
         ("--name", "runs/", "a name for files"),
         ("--name", "../cnn", "a name for files"),
-        ("--epochs", "0", "a whole number, from 1 up"),
-        ("--epochs", "1.5", "a whole number, from 1 up"),
+        ("--epochs", "-1", "a whole number, from 0 up"),
+        ("--epochs", "1.5", "a whole number, from 0 up"),
         ("--learning-rate", "0", "a number above 0"),
         ("--learning-rate", "nan", "a number above 0"),
         ("--mixup", "x", "a number, 0 or more"),
