@@ -4,9 +4,10 @@
     python train_cnn.py --epochs 30 --augmentation erasing --name quick
 
 Reads data/train.csv, writes checkpoints/cnn.keras, .csv (log), .json (record) and
-plots/cnn_history.png. On two AVX512_BF16 cores it takes an hour, with AMX half of that,
-and reaches 69 % of the validation faces. networks/ holds the networks with their
-recipes.
+plots/cnn_history.png. The best epoch on held-out faces then has a finish: four epochs
+on hardly changed faces, and the mean of the weights before and after. On two
+AVX512_BF16 cores it takes an hour, with AMX half of that, and reaches 69 % of the
+validation faces. networks/ holds the networks with their recipes.
 """
 
 # Before Keras, which it has start in silence.
@@ -111,7 +112,7 @@ def fit_epochs(model, batches, faces, run):
     if recipe.class_weights:
         class_weight = weigh_classes(faces.train_labels)
     with run.callbacks(batches) as callbacks:
-        # The last epochs show faces as they are, for the mean of before and after.
+        # Its epochs come last, on faces hardly changed.
         finish = Finish(run.keeper, faces.train_targets)
         model.fit(
             batches,

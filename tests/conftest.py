@@ -47,7 +47,7 @@ def trained(drawn, tmp_path_factory):
     """A folder in which train_cnn.py has run for two epochs as `small_run`."""
     folder = tmp_path_factory.mktemp("trained")
     arguments = ["--train", drawn / "train.csv", "--epochs", 2, "--name", "small_run"]
-    arguments += ["--validation", 0.1]
+    arguments += ["--validation", 0.1, "--finish", 0]
     run_script("train_cnn.py", *arguments, cwd=folder)
     return folder
 

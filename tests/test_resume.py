@@ -477,7 +477,7 @@ def test_damaged_states_through_a_run(runner, whole, tmp_path):
 @pytest.mark.slow
 def test_the_training_script_itself(drawn, tmp_path):
     """Without the runner: a process of its own, killed by the clock."""
-    arguments = ["--train", drawn / "train.csv", "--epochs", 6, "--precision", "auto"]
+    arguments = ["--train", drawn / "train.csv", "--epochs", 2, "--precision", "auto"]
     for folder in ("whole", "killed"):
         (tmp_path / folder).mkdir()
     run_script("train_cnn.py", *arguments, "--name", "run", cwd=tmp_path / "whole")
