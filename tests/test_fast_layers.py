@@ -51,8 +51,9 @@ def assert_same(plain, fast, inputs, tolerance):
         np.testing.assert_allclose(found / scale, expected / scale, atol=tolerance)
 
 
+# A processor without bfloat16 may also round the sums, of up to 288 products, to 8 bits.
 @pytest.mark.parametrize(
-    ("dtype", "tolerance"), [("float32", 1e-5), ("mixed_bfloat16", 4e-2)]
+    ("dtype", "tolerance"), [("float32", 1e-5), ("mixed_bfloat16", 8e-2)]
 )
 # 7 faces fill no row; kernels of 3 and 5 need gaps of 1 and 2; 9 pixels are too wide.
 @pytest.mark.parametrize(
