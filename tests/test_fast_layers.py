@@ -51,7 +51,7 @@ def assert_same(plain, fast, inputs, tolerance):
         np.testing.assert_allclose(found / scale, expected / scale, atol=tolerance)
 
 
-# A processor without bfloat16 may also round the sums, of up to 288 products, to 8 bits.
+# A processor without bfloat16 rounds sums too, of up to 288 products, to 8 bits.
 @pytest.mark.parametrize(
     ("dtype", "tolerance"), [("float32", 1e-5), ("mixed_bfloat16", 8e-2)]
 )
