@@ -2,9 +2,10 @@
 
     python plot_history.py cnn dnn                     # writes plots/runs_history.png
 
-Validation accuracy is drawn strong, with a mark at the best epoch, training accuracy
-faintly in the same style. Training faces are augmented and dropout is on while they
-are counted, so the faint curve may lie below the strong one. Takes a second.
+Validation accuracy is drawn strong, with a mark where it is highest, training accuracy
+faintly in the same style. Training faces are augmented, less so in a finish, and
+dropout is on while they are counted, so the faint curve may lie below the strong one.
+After a finish a mean of weights is kept, which is on no curve. Takes a second.
 """
 
 from fer import command, figures, logs, paths

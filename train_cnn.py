@@ -1,12 +1,12 @@
-"""Train a convolutional network on FER2013 and keep its best checkpoint.
+"""Train a convolutional network on FER2013.
 
     python train_cnn.py
-    python train_cnn.py --epochs 30 --augmentation erasing --name quick
+    python train_cnn.py --epochs 30 --finish 0 --augmentation erasing
 
 Reads data/train.csv, writes checkpoints/cnn.keras, .csv (log), .json (record) and
 plots/cnn_history.png. The best epoch on held-out faces then has a finish: four epochs
-on hardly changed faces, and the mean of the weights before and after. On two
-AVX512_BF16 cores it takes an hour, with AMX half of that, and reaches 69 % of the
+on faces that are only mirrored; kept is the mean of the weights before and after. On
+two AVX512_BF16 cores it takes an hour, with AMX half of that, and reaches 69 % of the
 validation faces. networks/ holds the networks with their recipes.
 """
 

@@ -15,7 +15,7 @@ probabilities for every number of members k, as the mean over all choices of k a
 the members, with the worst and the best choice; so no order of the members flatters
 the curve. plots/ensemble_confusion_matrix.png shows the first member against all.
 
-With --folds member k holds out fold k, keeps its last epoch, which these faces then did
+With --folds member k holds out fold k, takes its last epoch, which these faces then did
 not choose, and scales each face by itself if k is even. Out comes an answer about every
 face by the network that did not see it, with --tta (checkpoints/ensemble_answers.npz,
 which --teachers of train_cnn.py takes), and from these the cross-validated accuracy of
@@ -23,7 +23,7 @@ one network over all faces.
 
 Four small networks and a default one of 15 epochs take 47 minutes in sum, two or three
 at a time on two AVX512_BF16 cores, and reach 65.3 % of a tenth of the faces, held out
-(--validation 0.1), 63.0 % one by one.
+(--validation 0.1 --finish 0), 63.0 % one by one.
 """
 
 import shlex
@@ -140,7 +140,7 @@ def check(options, i, member):
     if (member.validation, member.keep) != (f"{i + 1}/{options.folds}", "last"):
         raise command.InputError(
             "--validation and --keep: expected none beside --folds, where each member "
-            "holds out its fold and keeps its last epoch; leave them out"
+            "holds out its fold and takes its last epoch; leave them out"
         )
     if member.start_from:
         raise command.InputError(

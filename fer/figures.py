@@ -75,7 +75,7 @@ def plot_history(history, title, path):
 
 
 def plot_histories(histories, path, quantities=("accuracy",), title=None):
-    """Draw the curves of runs: validation strong, with a mark at the best epoch.
+    """Draw the curves of runs: validation strong, with a mark at the highest.
 
     Training is drawn faintly in the same style. Its faces are augmented and dropout
     is on while they are counted, so that it may lie below validation.

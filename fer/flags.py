@@ -85,10 +85,12 @@ def add_network_flags(group, network_names):
     )
     add(
         "--start-from",
+        nargs="+",
         metavar="CHECKPOINT",
         type=Path,
         help="go on from a trained network, whose layers and normalization are kept, "
-        "and which faces of --train it held out (default: a new network)",
+        "and which faces of --train it held out; from several that went on from the "
+        "same one, begin with the mean of their weights (default: a new network)",
     )
     add(
         "--recipe",
@@ -116,9 +118,10 @@ def add_recipe_flags(group, network_name, recipe):
         (
             "finish",
             integer_from_zero,
-            "epochs after these, at a tenth of the rate, on labels and faces that are "
-            "only mirrored; the mean of the weights before and after is kept; 0 beside "
-            "--start-from where nothing else is said",
+            "epochs after these, from a tenth of the rate in a cosine, on labels and "
+            "faces that are only mirrored; the mean of the weights before and after is "
+            "kept, and no patience stops the run; 0 beside --start-from where nothing "
+            "else is said",
         ),
         ("batch_size", positive_integer, "faces per step"),
         ("learning_rate", positive_number, "peak of the schedule"),

@@ -65,7 +65,7 @@ class Recipe:
 
     @property
     def depends_on_epochs(self):
-        """Whether another number of epochs would have changed the first of them."""
+        """Whether more epochs would have changed those that were trained."""
         return self.schedule == "cosine" or self.finish > 0
 
     @property
