@@ -41,7 +41,13 @@ def build_parser():
     parser = command.new_parser(__doc__)
     add = parser.add_argument
     default = paths.DEFAULT_MODELS_HELP
-    add("model", nargs="?", metavar="MODEL", help=f"checkpoint {default}")
+    add(
+        "model",
+        nargs="?",
+        type=Path,
+        metavar="MODEL",
+        help=f"checkpoint {default}",
+    )
     add(
         "--layer",
         nargs="+",
@@ -128,7 +134,7 @@ def load_face(options):
 
 def main(arguments=None):
     options = build_parser().parse_args(arguments)
-    checkpoint = options.model or paths.find_default_model()
+    [checkpoint] = paths.choose_models([options.model] if options.model else [])
     kind = "filters" if options.face is None else "responses"
     path = figures.choose_path(options.output, checkpoint, kind)
     gradients.check_backend()

@@ -44,7 +44,13 @@ def build_parser():
     parser = command.new_parser(__doc__)
     add = parser.add_argument
     default = paths.DEFAULT_MODELS_HELP
-    add("model", nargs="?", metavar="MODEL", help=f"checkpoint {default}")
+    add(
+        "model",
+        nargs="?",
+        type=Path,
+        metavar="MODEL",
+        help=f"checkpoint {default}",
+    )
     evaluation.add_flags(parser)
     which = parser.add_mutually_exclusive_group()
     which.add_argument(
@@ -147,7 +153,7 @@ def score(model, images, explanation, seed):
 
 def main(arguments=None):
     options = build_parser().parse_args(arguments)
-    checkpoint = options.model or paths.find_default_model()
+    [checkpoint] = paths.choose_models([options.model] if options.model else [])
     path = figures.choose_path(options.output, checkpoint, "saliency")
     gradients.check_backend()
     faces, [checkpoint] = evaluation.load(options, [checkpoint])

@@ -158,8 +158,11 @@ def plan_run(cell, seed, options):
     )
 
 
-def read_run(cell, seed, options):
-    """What `train_cnn.train` is given for one run: build, recipe and options."""
+def read_run(cell, seed, options, resume=False):
+    """What `train_cnn.train` is given for one run: build, recipe and options.
+
+    To resume takes the threads of the run, for this process and all that it starts.
+    """
     name = f"{options.name}_{cell.method}_{100 * cell.labelled:g}_{seed}"
     recipe = dataclasses.replace(
         NETWORKS[options.recipe].CNN_RECIPE,
@@ -175,7 +178,7 @@ def read_run(cell, seed, options):
         warmup_epochs=math.ceil(WARMUPS[cell.method] * options.epochs),
     )
     arguments = [*grid.list_flags(options), "--name", name, "--seed", str(seed)]
-    build, _, run_options = read_flags(arguments + ["--resume"] * options.resume)
+    build, _, run_options = read_flags(arguments + ["--resume"] * resume)
     return build, recipe, run_options
 
 
@@ -297,7 +300,7 @@ def main():
     options = build_parser().parse_args()
     cells = list_cells(options.method, options.labelled)
     if len(cells) == options.seeds == options.jobs == 1 and not options.slurm:
-        train(*read_run(cells[0], options.seed, options), fit)
+        train(*read_run(cells[0], options.seed, options, options.resume), fit)
         return
 
     faces = grid.load_faces(options)

@@ -254,6 +254,8 @@ def deal(num_faces, num_batches, seed, epoch, num_devices=1):
 
     Each has a multiple of `num_devices` rows, for which the last ones may be left out.
     """
+    # The same numbers as those of batch 0, to which NumPy adds only zeros; they are put
+    # to another use, and others would change every run.
     order = np.random.default_rng((seed, epoch)).permutation(num_faces)
     order = order[: num_faces - num_faces % num_devices].reshape(-1, num_devices)
     return [rows.ravel() for rows in np.array_split(order, num_batches)]

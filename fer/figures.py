@@ -9,7 +9,7 @@ import pandas as pd
 from matplotlib.text import Text
 from matplotlib.ticker import MaxNLocator
 
-from fer import paths
+from fer import measures, paths
 from fer.command import InputError
 from fer.faces import EMOTIONS
 from fer.files import replacing
@@ -186,7 +186,7 @@ def plot_confusions(confusions, title, path):
 
 def draw_confusion(panel, counts):
     """Draw one confusion matrix; returns its image, for the colour bar."""
-    shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
+    shares = np.nan_to_num(measures.normalize_rows(counts))
     image = panel.imshow(shares, cmap="Blues", vmin=0, vmax=1)
     for (true, given), share in np.ndenumerate(shares):
         text = f"{100 * share:.0f} %\n{counts[true, given]:,}"

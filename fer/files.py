@@ -28,7 +28,7 @@ def replacing(path):
         path = path.resolve()
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, temporary = tempfile.mkstemp(
-        prefix=f".{path.stem}-", suffix=path.suffix, dir=path.parent
+        prefix=name_temporary(path), suffix=path.suffix, dir=path.parent
     )
     os.close(handle)
     temporary = Path(temporary)
@@ -45,6 +45,14 @@ def replacing(path):
         raise
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def name_temporary(path):
+    """How the names of files begin that are to become `path`.
+
+    A name may have 255 bytes, and these get longer than that of the file.
+    """
+    return f".{path.stem[:60]}-"
 
 
 def refuse_special(path):
@@ -101,7 +109,8 @@ def remove_leftovers(path):
     """
     path = Path(path)
     # Eight characters is what mkstemp draws.
-    for temporary in path.parent.glob(f".{glob.escape(path.stem)}-????????.*"):
+    prefix = glob.escape(name_temporary(path))
+    for temporary in path.parent.glob(f"{prefix}????????.*"):
         temporary.unlink()
 
 

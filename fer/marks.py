@@ -42,7 +42,9 @@ def draw_box(draw, box, longer):
     line = max(1, round(min(longer / 400, max(width, height) / 20)))
     for grow, color in ((line, "black"), (-line, "black"), (0, "white")):
         corners = (x - grow, y - grow, x + width + grow, y + height + grow)
-        draw.rectangle(corners, outline=color, width=line)
+        # A picture may be one pixel high, which leaves no room inside.
+        if min(width, height) + 2 * grow >= 0:
+            draw.rectangle(corners, outline=color, width=line)
 
 
 def draw_label(draw, box, text, size):

@@ -1,9 +1,9 @@
 """What surrounds a training: its lock, saved state, record and whole files.
 
-A run goes by its name. Until it has ended it lives in checkpoints/<name>.state, which
-is written after every epoch and from which --resume continues to the bit; at the end
-come checkpoints/<name>.keras, .csv and .json and plots/<name>_history.png. The story
-itself, from faces to `fit`, stands in train_cnn.py.
+A run goes by its name. It lives in checkpoints/<name>.state, which is written after
+every epoch and from which --resume continues to the bit; at the end come
+checkpoints/<name>.keras, .csv and .json and plots/<name>_history.png, and the state may
+be deleted. The story itself, from faces to `fit`, stands in train_cnn.py.
 """
 
 import contextlib

@@ -42,7 +42,7 @@ def save_state(path, arrays, document):
 
 
 def pack(arrays, document):
-    """A state as bytes."""
+    """A state as a view of bytes."""
     buffer = io.BytesIO()
     text = np.frombuffer(json.dumps(document).encode(), dtype=np.uint8)
     np.savez(buffer, document=text, **arrays)

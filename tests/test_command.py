@@ -219,6 +219,15 @@ def test_a_link_keeps_leading_to_the_file_that_is_written(tmp_path):
     assert (tmp_path / "target.csv").read_text() == "id\n1\n"
 
 
+def test_a_file_may_have_the_longest_name(tmp_path):
+    path = tmp_path / f"{251 * 'a'}.csv"
+    files.write_table(path, ["id"], [[1]])
+    assert list(tmp_path.iterdir()) == [path]
+    (tmp_path / f"{files.name_temporary(path)}12345678.csv").touch()
+    files.remove_leftovers(path)
+    assert list(tmp_path.iterdir()) == [path]
+
+
 def test_what_is_no_file_is_not_replaced(tmp_path):
     os.mkfifo(tmp_path / "pipe")
     for path, kind in ((tmp_path, "a folder"), (tmp_path / "pipe", "a device or a")):

@@ -14,7 +14,7 @@ from PIL import Image
 from tiny_network import build_tiny
 
 import recognize
-from fer import command, data, drawn_faces, face_table, pictures
+from fer import command, data, drawn_faces, face_table, marks, pictures
 from fer.command import InputError
 from fer.faces import EMOTIONS
 from fer.recognition import Recognizer
@@ -181,6 +181,15 @@ def test_copies_never_fall_on_other_files(portrait, model, tmp_path, run, capsys
         "b/X.png",
         "b/x.jpg",
     }
+
+
+@pytest.mark.parametrize("shape", [(1, 300, 3), (300, 1, 3), (1, 1, 3)])
+def test_a_picture_of_one_row_gets_its_frame(shape):
+    height, width, _ = shape
+    image = marks.mark_faces(
+        np.zeros(shape, "uint8"), np.array([[0.0, 0, width, height]]), ["sad"]
+    )
+    assert np.asarray(image).max() == 255
 
 
 def test_whole_needs_no_detector(model, tmp_path):

@@ -301,6 +301,11 @@ def test_bad_input_is_refused(dense, drawn, tmp_path):
     assert not list(tmp_path.glob("plots/*"))
 
 
+def test_a_missing_model_is_said_at_once(tmp_path):
+    with pytest.raises(command.InputError, match="no.keras: expected a checkpoint"):
+        plot_saliency.main([str(tmp_path / "no.keras"), "--train", "no.csv"])
+
+
 def test_columns_follow_the_heat():
     """Below a threshold the face shows, above it the colour of the heat."""
     heat = np.zeros((1, 48, 48))
