@@ -1,4 +1,4 @@
-"""Going on from a trained network: its weights as the first ones of a new run."""
+"""Going on from trained networks: their weights as the first ones of a new run."""
 
 import dataclasses
 
