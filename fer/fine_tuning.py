@@ -72,7 +72,7 @@ def have_common_origin(one, other):
     """Whether two models have the same layers, and weights that went on from the same.
 
     Networks of equal layers that began apart have a cosine of 0.03 between their
-    kernels, one and its student, or one and its finish, of 0.98 and more.
+    kernels, one and its student or its finish of 0.97 and more.
     """
     kinds = [[type(layer) for layer in model.layers] for model in (one, other)]
     shapes = [[value.shape for value in model.get_weights()] for model in (one, other)]
