@@ -85,12 +85,10 @@ def add_network_flags(group, network_names):
     )
     add(
         "--start-from",
-        nargs="+",
         metavar="CHECKPOINT",
         type=Path,
         help="go on from a trained network, whose layers and normalization are kept, "
-        "and which faces of --train it held out; from several that went on from the "
-        "same one, begin with the mean of their weights (default: a new network)",
+        "and which faces of --train it held out (default: a new network)",
     )
     add(
         "--recipe",

@@ -54,8 +54,7 @@ def describe_settings(build, recipe, options, faces, precision):
         # They once answered for every face, those too that they were trained on.
         settings["answers"] = "held out"
     if options.start_from:
-        starts = [checkpoints.compute_digest(path) for path in options.start_from]
-        settings["start_from"] = starts[0] if len(starts) == 1 else starts
+        settings["start_from"] = checkpoints.compute_digest(options.start_from)
     if options.fast_layers and can_quicken():
         # A run without this key has Keras' own, as all had before these were default.
         settings["fast_layers"] = True

@@ -52,8 +52,8 @@ def open_run(build, recipe, options, faces):
             to a run with other settings.
     """
     checkpoint = run_file(options.name, ".keras")
-    sources = [*recipe.teachers, *(options.start_from or []), options.twin]
-    if checkpoint.resolve() in {Path(path).resolve() for path in sources if path}:
+    sources = [*recipe.teachers, *filter(None, [options.start_from, options.twin])]
+    if checkpoint.resolve() in {Path(path).resolve() for path in sources}:
         raise InputError(
             f"{checkpoint}: expected another file than those that flags name, found "
             "one of them, which this run would replace; choose another --name"
