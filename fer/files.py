@@ -3,6 +3,7 @@
 import contextlib
 import csv
 import glob
+import hashlib
 import os
 import tempfile
 from pathlib import Path
@@ -48,11 +49,12 @@ def replacing(path):
 
 
 def name_temporary(path):
-    """How the names of files begin that are to become `path`.
-
-    A name may have 255 bytes, and these get longer than that of the file.
-    """
-    return f".{path.stem[:60]}-"
+    """How the names of files begin that are to become `path`, and of no other."""
+    stem = path.stem
+    # A name may have 255 bytes, and this one gets longer by ten.
+    if len(os.fsencode(path.name)) > 245:
+        stem = hashlib.sha256(os.fsencode(stem)).hexdigest()
+    return f".{stem}-"
 
 
 def refuse_special(path):
