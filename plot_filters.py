@@ -14,8 +14,6 @@ With --face the responses of the layers to one face are drawn instead. 32 filter
 default, take 50 s of processor time (two cores with AVX512_BF16).
 """
 
-from pathlib import Path
-
 from fer import (
     checkpoints,
     command,
@@ -40,14 +38,7 @@ read_count = command.number(
 def build_parser():
     parser = command.new_parser(__doc__)
     add = parser.add_argument
-    default = paths.DEFAULT_MODELS_HELP
-    add(
-        "model",
-        nargs="?",
-        type=Path,
-        metavar="MODEL",
-        help=f"checkpoint {default}",
-    )
+    paths.add_model(parser)
     add(
         "--layer",
         nargs="+",
@@ -134,7 +125,7 @@ def load_face(options):
 
 def main(arguments=None):
     options = build_parser().parse_args(arguments)
-    [checkpoint] = paths.choose_models([options.model] if options.model else [])
+    checkpoint = paths.choose_model(options.model)
     kind = "filters" if options.face is None else "responses"
     path = figures.choose_path(options.output, checkpoint, kind)
     gradients.check_backend()
@@ -148,7 +139,7 @@ def main(arguments=None):
             "layer, such as --layer logits"
         )
     parts = [gradients.build_part(model, layer) for layer in layers]
-    name = Path(checkpoint).stem
+    name = checkpoint.stem
     if options.face is None:
         title = (
             f"{name}: what excites it most, after {options.steps} steps of "

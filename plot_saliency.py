@@ -18,8 +18,6 @@ processor time once TensorFlow has started, --score another minute (two cores wi
 AVX512_BF16).
 """
 
-from pathlib import Path
-
 import numpy as np
 
 from fer import (
@@ -43,14 +41,7 @@ FACES_PER_NAMED_EMOTION = 3
 def build_parser():
     parser = command.new_parser(__doc__)
     add = parser.add_argument
-    default = paths.DEFAULT_MODELS_HELP
-    add(
-        "model",
-        nargs="?",
-        type=Path,
-        metavar="MODEL",
-        help=f"checkpoint {default}",
-    )
+    paths.add_model(parser)
     evaluation.add_flags(parser)
     which = parser.add_mutually_exclusive_group()
     which.add_argument(
@@ -153,7 +144,7 @@ def score(model, images, explanation, seed):
 
 def main(arguments=None):
     options = build_parser().parse_args(arguments)
-    [checkpoint] = paths.choose_models([options.model] if options.model else [])
+    checkpoint = paths.choose_model(options.model)
     path = figures.choose_path(options.output, checkpoint, "saliency")
     gradients.check_backend()
     faces, [checkpoint] = evaluation.load(options, [checkpoint])
@@ -177,7 +168,7 @@ def main(arguments=None):
     rows = layout[layout >= 0]
     images, labels = faces.images[rows], faces.labels[rows]
     explanation = explain(images, layer)
-    title = f"{Path(checkpoint).stem}: what the predicted emotion depends on"
+    title = f"{checkpoint.stem}: what the predicted emotion depends on"
     sheets.plot_faces(images, labels, explanation, layout >= 0, title, path)
     print(f"wrote {path}")
 

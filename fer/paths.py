@@ -36,6 +36,23 @@ def find_default_model():
     )
 
 
+def add_model(parser):
+    """Add the argument of a script that takes one checkpoint, for `choose_model`."""
+    parser.add_argument(
+        "model",
+        nargs="?",
+        type=Path,
+        metavar="MODEL",
+        help=f"checkpoint {DEFAULT_MODELS_HELP}",
+    )
+
+
+def choose_model(model):
+    """The checkpoint named, or for None the default one, as `choose_models`."""
+    [chosen] = choose_models([] if model is None else [model])
+    return chosen
+
+
 def choose_models(models):
     """The checkpoints named, or the default one; refuses what is not there."""
     for model in models:
