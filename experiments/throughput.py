@@ -5,7 +5,7 @@
 Four measurements in one go, each in a process of its own and on every face of --train:
 
 plain      `large_kernel` as a Keras tutorial trains it: float32, `model.fit` over
-           `ImageDataGenerator.flow`.
+           `ImageDataGenerator.flow`; oneDNN is on, as the scripts have it.
 ours       the same network, batch size and augmentation through train_cnn.py.
 default    the default network through train_cnn.py.
 matrix     products of two 4096 x 4096 matrices in train_cnn.py's precision.

@@ -17,6 +17,7 @@ every script      command, paths, files, tables, progress, silence
 
 import importlib.util
 import os
+import platform
 import sys
 
 from fer import command, silence
@@ -39,3 +40,7 @@ silence.install()
 # Of a GPU's memory only what is needed: an experiment and its runs share the GPU.
 os.environ.setdefault("TF_FORCE_GPU_ALLOW_GROWTH", "true")
 os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")
+# On x86 without instructions for neural networks (VNNI) TensorFlow has a slower way to
+# convolve, see experiments/README.md#throughput; elsewhere its own choice stands.
+if platform.machine() in ("x86_64", "AMD64"):
+    os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")

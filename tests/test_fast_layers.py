@@ -1,8 +1,14 @@
 """The layers for training against the plain ones: answers, gradients and weights."""
 
+import os
+import platform
+import subprocess
+import sys
+
 import keras
 import numpy as np
 import pytest
+from conftest import ROOT
 from keras import layers
 
 from fer.precision import BFLOAT16_PROCESSOR_FLAGS, has_gpu, read_processor_flags
@@ -166,3 +172,25 @@ def test_quicken_changes_nothing_elsewhere(monkeypatch, where, name, value):
     plain = small.build_cnn()
     assert not fast_layers.can_quicken()
     assert fast_layers.quicken(plain) is plain
+
+
+@pytest.mark.skipif(platform.machine() not in ("x86_64", "AMD64"), reason="of x86")
+@pytest.mark.parametrize("choice", [None, "0"])
+def test_onednn_convolves_unless_somebody_turns_it_off(choice):
+    program = """
+import fer, keras
+keras.ops.conv(keras.ops.ones((1, 8, 8, 8)), keras.ops.ones((3, 3, 8, 8)))
+"""
+    environment = {**os.environ, "ONEDNN_VERBOSE": "1"}
+    environment.pop("TF_ENABLE_ONEDNN_OPTS", None)
+    if choice is not None:
+        environment["TF_ENABLE_ONEDNN_OPTS"] = choice
+    process = subprocess.run(
+        [sys.executable, "-c", program],
+        cwd=ROOT,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert ("exec,cpu,convolution" in process.stdout) == (choice is None)
