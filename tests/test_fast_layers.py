@@ -20,7 +20,11 @@ if keras.config.backend() != "tensorflow" or has_gpu():
     pytest.skip("made for TensorFlow on a processor", allow_module_level=True)
 
 from fer import fast_layers  # noqa: E402
-from fer.fast_layers import FusedBatchNormalization, SideBySideConv2D  # noqa: E402
+from fer.fast_layers import (  # noqa: E402
+    FlippedConv2D,
+    FusedBatchNormalization,
+    SideBySideConv2D,
+)
 
 RNG = np.random.default_rng(0)
 # A processor without bfloat16 rounds sums too, of up to 288 products, to 8 bits.
@@ -75,12 +79,14 @@ def assert_same(plain, fast, inputs, tolerance):
         (7, 6, 3, {"padding": "valid"}),
         (7, 6, 3, {"strides": 2}),
         (7, 6, 2, {}),
+        (7, 6, 3, {"groups": 2}),
     ],
 )
-def test_convolution(dtype, tolerance, count, width, kernel, options):
+@pytest.mark.parametrize("kind", [SideBySideConv2D, FlippedConv2D])
+def test_convolution(kind, dtype, tolerance, count, width, kernel, options):
     inputs = RNG.normal(size=(count, 6, width, 16)).astype("float32")
     plain = layers.Conv2D(32, kernel, **{"padding": "same", "dtype": dtype} | options)
-    assert_same(plain, clone(plain, SideBySideConv2D, inputs), inputs, tolerance)
+    assert_same(plain, clone(plain, kind, inputs), inputs, tolerance)
 
 
 def test_side_by_side_and_back():
@@ -156,11 +162,16 @@ def test_quicken_takes_the_same_steps(bfloat16, monkeypatch):
     assert losses[0][3] < losses[0][0]
 
 
-def test_quicken_leaves_convolutions_alone_without_amx(monkeypatch):
+def test_quicken_leaves_convolutions_alone_with_onednn_and_without_amx(monkeypatch):
     monkeypatch.setattr(fast_layers, "read_processor_flags", lambda: {"avx512_bf16"})
+    monkeypatch.setenv("TF_ENABLE_ONEDNN_OPTS", "1")
     fast = fast_layers.quicken(small.build_cnn())
-    assert not any(isinstance(layer, SideBySideConv2D) for layer in fast.layers)
-    assert any(isinstance(layer, FusedBatchNormalization) for layer in fast.layers)
+    kinds = {type(layer) for layer in fast.layers}
+    assert not {SideBySideConv2D, FlippedConv2D} & kinds
+    assert FusedBatchNormalization in kinds
+    monkeypatch.delenv("TF_ENABLE_ONEDNN_OPTS")
+    fast = fast_layers.quicken(small.build_cnn())
+    assert FlippedConv2D in {type(layer) for layer in fast.layers}
 
 
 @pytest.mark.parametrize(
