@@ -53,8 +53,15 @@ def describe_training(runs, pictures):
     return {
         "settings": keys,
         "missing": missing.items(),
+        "continued": any(is_continued(run) for run in runs),
         "runs": [describe_run(run, pictures) for run in runs],
     }
+
+
+def is_continued(run):
+    """Whether a run needed other networks: one to go on from, or teachers."""
+    found = [run.find(f"settings.{key}") for key in ("start_from", "teachers")]
+    return any(measure and measure.value for measure in found)
 
 
 def describe_run(run, pictures):
