@@ -15,6 +15,8 @@ EPOCH = re.compile(
     r"epoch (?P<epoch>\d+/\d+)(?:.*val_accuracy (?P<accuracy>[\d.]+))?"
     r"(?:.*  (?P<left>\d+ (?:s|min)) left)?"
 )
+# How `fer.run` ends the line that says there is no run to go on with.
+NEW_RUN = ": starting anew"
 
 
 def watch(names, look):
@@ -78,9 +80,13 @@ def read_epoch(name):
     Returns:
         A dict of texts by "epoch", "accuracy" and "left", None where there is none.
     """
-    found = [EPOCH.match(line) for line in read_last_lines(run_file(name, ".log"))]
-    matches = [match for match in found if match]
-    return matches[-1].groupdict() if matches else dict.fromkeys(EPOCH.groupindex)
+    for line in reversed(read_last_lines(run_file(name, ".log"))):
+        if match := EPOCH.match(line):
+            return match.groupdict()
+        if line.endswith(NEW_RUN):
+            # What comes before is an earlier run's, to whose log this one's is added.
+            break
+    return dict.fromkeys(EPOCH.groupindex)
 
 
 def read_last_lines(path):

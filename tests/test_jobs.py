@@ -249,6 +249,15 @@ def test_the_table_tells_how_far_each_run_is(folder):
     assert not job_table.draw_table(["a"], ["done"]).show_header
 
 
+def test_the_epochs_of_an_earlier_run_in_the_same_log_do_not_count(folder):
+    log = folder / "checkpoints/b.log"
+    log.write_text(LOG + "nothing to resume at checkpoints/b.state: starting anew\n")
+    assert job_table.read_epoch("b") == dict.fromkeys(("epoch", "accuracy", "left"))
+    with open(log, "a") as file:
+        file.write("epoch 1/4  accuracy 0.5  9.0 s  27 s left\n")
+    assert job_table.read_epoch("b")["epoch"] == "1/4"
+
+
 @pytest.mark.slow
 def test_the_epochs_of_a_real_run_are_found(trained, monkeypatch, drawn):
     monkeypatch.chdir(trained)
