@@ -13,7 +13,9 @@ from report.faces import LabelledFaces
 from report.measure import derive, take
 from report.page import Missing
 
-SETTINGS_LEFT_OUT = ("faces", "layers", "network")
+# Of which faces and by what network the page tells elsewhere; and the share that was
+# asked for, for a run that goes on from another holds out what that one did.
+SETTINGS_LEFT_OUT = ("faces", "layers", "network", "validation")
 
 
 def choose_main(runs):
@@ -85,6 +87,7 @@ def describe_run(run, pictures):
         "run": run,
         "log": run.path.with_suffix(".csv"),
         "json": run.path.with_suffix(".json"),
+        "count": find_count(run),
         "curves": curves,
         "last": last,
         "lowest": lowest,

@@ -614,6 +614,24 @@ def test_what_is_not_recorded_is_said(lone, tmp_path):
 
 
 @pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"validation_rows": [*range(30)]}, "validation faces 30 "),
+        ({"validation_rows": []}, "validation faces none "),
+        (
+            {"validation_rows": [], "validation_faces": {"path": "own/"}},
+            "validation faces own/ ",
+        ),
+        ({"validation_rows": "gone"}, "validation faces not recorded "),
+    ],
+)
+def test_the_page_says_which_faces_a_run_held_out(lone, tmp_path, changes, words):
+    edit_record(lone.with_suffix(".json"), **changes)
+    write_report.main(["--faces", "none", str(lone)])
+    assert words in Page(tmp_path / "report.html").words
+
+
+@pytest.mark.parametrize(
     ("changes", "message"),
     [
         ({"minutes": "long"}, "expected minutes to be a number"),
