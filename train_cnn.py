@@ -6,8 +6,8 @@
 Reads data/train.csv, writes checkpoints/cnn.keras, .csv (log), .json (record) and
 plots/cnn_history.png. The best epoch on held-out faces then has a finish: four epochs
 on faces that are only mirrored; kept is the mean of the weights before and after. On
-two AVX512_BF16 cores it takes an hour, with AMX half of that, and reaches 69 % of the
-validation faces. networks/ holds the networks with their recipes.
+two AVX512_BF16 cores it takes one to two hours, with AMX half an hour, and reaches 70 %
+of the validation faces. networks/ holds the networks with their recipes.
 """
 
 # Before Keras, which it has start in silence.
